@@ -1,0 +1,232 @@
+"""The one table of everything ATT can do.
+
+Each entry is an `Operation`: a plain async function over an input model and a few collaborators, with what the doors need to
+offer it (name, effect, scope, HTTP method and path, models, declared errors). The HTTP routes, the OpenAPI document, the
+command line, the permission check and the audit are made from it; nothing is offered at one door and not at another.
+
+A room declares its operations at import time, without any collaborator:
+
+    room = Room("runtime")
+
+    @room.operation("POST", "/projects/{project_id}/runtime/start", effect=Effect.WRITE, errors=(AlreadyRunning,))
+    async def start(ask: StartRuntime, call: Call, runtime: Runtime) -> RuntimeStatus:
+        '''Start the project's app.'''
+
+The first parameter is the input model. The others are collaborators, found by their annotated type when the daemon binds the
+catalogue (`Catalogue.bind`); `Call` is who asks. Fields of the input model that stand in the path template come from the path;
+the others from the query (GET, DELETE, or a field marked `Query`) or from the JSON body. This file does no I/O.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from string import Formatter
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel
+
+from att.problems import Problem
+
+
+class Effect(StrEnum):
+    """What running an operation does to the world; read writes nothing, not even an event."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+
+
+class Scope(StrEnum):
+    """What a token must carry. `OPEN` needs none."""
+
+    OPEN = "open"
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+    ADMIN = "admin"
+
+
+class _QueryMark:
+    """`Annotated[float, Query]`: this field of a POST or PUT travels in the query, not in the body."""
+
+
+Query = _QueryMark()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, through which door, under which id."""
+
+    request_id: str
+    actor: str = "local"
+    scopes: frozenset[Scope] = frozenset(Scope)
+    door: str = "http"
+    last_event_id: str | None = None
+
+
+Chunks = AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Another representation of an operation's answer, sent piece by piece (`text/event-stream`, `application/x-ndjson`).
+
+    `open` has the parameters of the operation's function; it is awaited first, so that its problems are still
+    answered as problems, and returns the pieces.
+    """
+
+    media_type: str
+    open: Callable[..., Awaitable[Chunks]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked, and all that a door must know of it."""
+
+    name: str
+    summary: str
+    method: str
+    path: str
+    effect: Effect
+    scope: Scope
+    idempotent: bool
+    status: int
+    input: type[BaseModel]
+    output: type[BaseModel] | None
+    errors: tuple[type[Problem], ...]
+    streams: tuple[Stream, ...]
+    function: Callable[..., Awaitable[Any]]
+    collaborators: Mapping[str, type] = field(default_factory=dict)
+    positional: tuple[str, ...] = ()
+
+    @property
+    def room(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+    @property
+    def query_fields(self) -> tuple[str, ...]:
+        """Names of the fields that travel in the query."""
+        inside = set(self.path_fields)
+        return tuple(
+            name
+            for name, info in self.input.model_fields.items()
+            if name not in inside and (self.method in ("GET", "DELETE") or any(m is Query for m in info.metadata))
+        )
+
+    @property
+    def body_fields(self) -> tuple[str, ...]:
+        elsewhere = {*self.path_fields, *self.query_fields}
+        return tuple(name for name in self.input.model_fields if name not in elsewhere)
+
+
+class Room:
+    """The operations of one subject. `errors` are those that every operation of the room can answer with."""
+
+    def __init__(self, name: str, *, errors: tuple[type[Problem], ...] = ()) -> None:
+        self.name = name
+        self.errors = errors
+        self.operations: list[Operation] = []
+
+    def operation(
+        self,
+        method: str,
+        path: str,
+        *,
+        effect: Effect,
+        scope: Scope | None = None,
+        idempotent: bool | None = None,
+        status: int = 200,
+        errors: tuple[type[Problem], ...] = (),
+        streams: tuple[Stream, ...] = (),
+        name: str | None = None,
+        positional: tuple[str, ...] | None = None,
+    ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
+        """Declare the decorated function as an operation. Its docstring's first line is the summary.
+
+        `name` defaults to `room.function`; the scope to the effect's; `positional` (the arguments that the command line
+        takes without a flag) to the fields of the path.
+        """
+
+        def declare(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+            hints = get_type_hints(function)
+            result = hints.pop("return", None)
+            parameters = list(inspect.signature(function).parameters)
+            entry = Operation(
+                name=name or f"{self.name}.{function.__name__}",
+                summary=(inspect.getdoc(function) or "").split("\n")[0],
+                method=method,
+                path=path,
+                effect=effect,
+                scope=scope or Scope(effect.value),
+                idempotent=effect is Effect.READ if idempotent is None else idempotent,
+                status=status,
+                input=hints[parameters[0]],
+                output=result if isinstance(result, type) and issubclass(result, BaseModel) else None,
+                errors=(*self.errors, *errors),
+                streams=streams,
+                function=function,
+                collaborators={p: hints[p] for p in parameters[1:]},
+                positional=(),
+            )
+            object.__setattr__(entry, "positional", entry.path_fields if positional is None else positional)
+            self.operations.append(entry)
+            return function
+
+        return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An operation with its collaborators at hand."""
+
+    operation: Operation
+    collaborators: Mapping[type, Any]
+
+    async def run(self, ask: BaseModel, call: Call) -> Any:
+        return await self.operation.function(ask, **self._given(self.operation.function, call))
+
+    async def open(self, stream: Stream, ask: BaseModel, call: Call) -> Chunks:
+        return await stream.open(ask, **self._given(stream.open, call))
+
+    def _given(self, function: Callable[..., Any], call: Call) -> dict[str, Any]:
+        if function is self.operation.function:
+            wanted: Mapping[str, type] = self.operation.collaborators
+        else:
+            hints = get_type_hints(function)
+            wanted = {p: hints[p] for p in list(inspect.signature(function).parameters)[1:]}
+        return {name: call if kind is Call else self.collaborators[kind] for name, kind in wanted.items()}
+
+
+class Catalogue:
+    """All operations, by name. Two with one name, or with one method and path, are a fault of the program."""
+
+    def __init__(self, rooms: Iterable[Room]) -> None:
+        self._operations: dict[str, Operation] = {}
+        routes: set[tuple[str, str]] = set()
+        for operation in (o for room in rooms for o in room.operations):
+            route = (operation.method, operation.path)
+            if operation.name in self._operations or route in routes:
+                raise ValueError(f"{operation.name} ({operation.method} {operation.path}) is declared twice")
+            routes.add(route)
+            self._operations[operation.name] = operation
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations.values())
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._operations[name]
+
+    def bind(self, collaborators: Mapping[type, Any]) -> dict[str, Bound]:
+        """Every operation with what it needs; a missing collaborator is a fault of the wiring, told at once."""
+        for operation in self:
+            for kind in operation.collaborators.values():
+                if kind is not Call and kind not in collaborators:
+                    raise LookupError(f"{operation.name} needs a {kind.__name__}, which the daemon does not have")
+        return {operation.name: Bound(operation, collaborators) for operation in self}
