@@ -15,14 +15,19 @@ A room declares its operations at import time, without any collaborator:
 The first parameter is the input model. The others are collaborators, found by their annotated type when the daemon binds the
 catalogue (`Catalogue.bind`); `Call` is who asks. Fields of the input model that stand in the path template come from the path;
 the others from the query (GET, DELETE, or a field marked `Query`) or from the JSON body. This file does no I/O.
+
+A collaborator's class may be imported under `if TYPE_CHECKING:`; then it is found by its name when the catalogue is
+bound. So a door that only reads the catalogue (the command line) need not load what the operations work with.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from string import Formatter
 from typing import Any, get_type_hints
 
@@ -101,6 +106,8 @@ class Operation:
     function: Callable[..., Awaitable[Any]]
     collaborators: Mapping[str, type] = field(default_factory=dict)
     positional: tuple[str, ...] = ()
+    description: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def room(self) -> str:
@@ -147,20 +154,24 @@ class Room:
         streams: tuple[Stream, ...] = (),
         name: str | None = None,
         positional: tuple[str, ...] | None = None,
+        aliases: tuple[str, ...] = (),
     ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
         """Declare the decorated function as an operation. Its docstring's first line is the summary.
 
         `name` defaults to `room.function`; the scope to the effect's; `positional` (the arguments that the command line
-        takes without a flag) to the fields of the path.
+        takes without a flag) to the fields of the path. `aliases` are other names that the doors know it by.
         """
 
         def declare(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-            hints = get_type_hints(function)
+            hints = _hints(function)
             result = hints.pop("return", None)
             parameters = list(inspect.signature(function).parameters)
+            told = (inspect.getdoc(function) or "").partition("\n")
+            if not issubclass(hints[parameters[0]], BaseModel):
+                raise TypeError(f"the first parameter of {function.__qualname__} must be a model that is loaded")
             entry = Operation(
                 name=name or f"{self.name}.{function.__name__}",
-                summary=(inspect.getdoc(function) or "").split("\n")[0],
+                summary=told[0],
                 method=method,
                 path=path,
                 effect=effect,
@@ -174,12 +185,36 @@ class Room:
                 function=function,
                 collaborators={p: hints[p] for p in parameters[1:]},
                 positional=(),
+                description=told[2].strip(),
+                aliases=aliases,
             )
             object.__setattr__(entry, "positional", entry.path_fields if positional is None else positional)
             self.operations.append(entry)
             return function
 
         return declare
+
+
+class Later:
+    """Stands for a collaborator's class that was imported for type checking only; found by its name."""
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function; names that are not loaded become a `Later` of that name."""
+    later: dict[str, type] = {}
+    while True:
+        try:
+            return get_type_hints(function, localns=later)
+        except NameError as missing:
+            name = str(missing.name)
+            later[name] = type(name, (Later,), {})
+
+
+@cache
+def _wanted(function: Callable[..., Any]) -> tuple[tuple[str, type], ...]:
+    """The collaborators of a function: its parameters after the first, with their types."""
+    hints = _hints(function)
+    return tuple((name, hints[name]) for name in list(inspect.signature(function).parameters)[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +231,22 @@ class Bound:
         return await stream.open(ask, **self._given(stream.open, call))
 
     def _given(self, function: Callable[..., Any], call: Call) -> dict[str, Any]:
-        if function is self.operation.function:
-            wanted: Mapping[str, type] = self.operation.collaborators
-        else:
-            hints = get_type_hints(function)
-            wanted = {p: hints[p] for p in list(inspect.signature(function).parameters)[1:]}
-        return {name: call if kind is Call else self.collaborators[kind] for name, kind in wanted.items()}
+        return {name: call if kind is Call else self._find(kind) for name, kind in _wanted(function)}
+
+    def _find(self, kind: type) -> Any:
+        if issubclass(kind, Later):
+            kind = next((known for known in self.collaborators if known.__name__ == kind.__name__), kind)
+        try:
+            return self.collaborators[kind]
+        except KeyError:
+            raise LookupError(f"{self.operation.name} needs a {kind.__name__}, which the daemon does not have") from None
+
+    def check(self) -> None:
+        """LookupError when a collaborator of the operation or of one of its streams is missing."""
+        for function in (self.operation.function, *(stream.open for stream in self.operation.streams)):
+            for _, kind in _wanted(function):
+                if kind is not Call:
+                    self._find(kind)
 
 
 class Catalogue:
@@ -210,23 +255,28 @@ class Catalogue:
     def __init__(self, rooms: Iterable[Room]) -> None:
         self._operations: dict[str, Operation] = {}
         routes: set[tuple[str, str]] = set()
+        names: set[str] = set()
         for operation in (o for room in rooms for o in room.operations):
-            route = (operation.method, operation.path)
-            if operation.name in self._operations or route in routes:
+            route = (operation.method, re.sub(r"{.*?}", "{}", operation.path))
+            called = {operation.name, *operation.aliases}
+            if called & names or route in routes:
                 raise ValueError(f"{operation.name} ({operation.method} {operation.path}) is declared twice")
             routes.add(route)
+            names |= called
             self._operations[operation.name] = operation
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._operations.values())
 
     def __getitem__(self, name: str) -> Operation:
-        return self._operations[name]
+        found = self._operations.get(name) or next((o for o in self if name in o.aliases), None)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def bind(self, collaborators: Mapping[type, Any]) -> dict[str, Bound]:
         """Every operation with what it needs; a missing collaborator is a fault of the wiring, told at once."""
-        for operation in self:
-            for kind in operation.collaborators.values():
-                if kind is not Call and kind not in collaborators:
-                    raise LookupError(f"{operation.name} needs a {kind.__name__}, which the daemon does not have")
-        return {operation.name: Bound(operation, collaborators) for operation in self}
+        bound = {operation.name: Bound(operation, collaborators) for operation in self}
+        for each in bound.values():
+            each.check()
+        return bound

@@ -1,0 +1,31 @@
+"""The rooms that there are: one line each, loaded only when one is asked for.
+
+The daemon takes all of them; the command line shows the lines and loads the one room that a command belongs to.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from att.catalogue import Catalogue, Room
+
+# name of the room: (module, what it is about). The module holds the room as `room`.
+ROOMS: dict[str, tuple[str, str]] = {
+    "project": ("att.project.operations", "Projects: create, list, show, delete."),
+    "runtime": ("att.runtime.operations", "The running app: start, stop, status, logs, evaluation."),
+    "event": ("att.event.operations", "What happened: list, follow, delete."),
+    "health": ("att.health.operations", "Whether ATT itself is well."),
+}
+
+
+def room(name: str) -> Room:
+    """One room, loaded now. KeyError for a name that is none."""
+    found = import_module(ROOMS[name][0]).room
+    if not isinstance(found, Room):
+        raise TypeError(f"{ROOMS[name][0]}.room is no Room")
+    return found
+
+
+def catalogue() -> Catalogue:
+    """Everything ATT can do."""
+    return Catalogue(room(name) for name in ROOMS)
