@@ -1,0 +1,1 @@
+"""The runtime room: what runs of a project, in which environment, under which watch."""

@@ -1,0 +1,50 @@
+"""Secrets by reference: `${env:NAME}` and `${file:path}` in the values of `env`.
+
+att.toml is read by people, agents and git, so a secret's value never stands there. It is looked up at each start, handed to
+the app's environment, and never kept, logged or told: an error names the reference only. A file's last newline is not part of
+the secret. Other `${…}` are left alone, they are the app's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from att.runtime.errors import SecretMissing
+
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+_MOST = 64 * 1024
+
+
+def resolve(values: Mapping[str, str], environ: Mapping[str, str], base: Path) -> dict[str, str]:
+    """`values` with every reference replaced; relative files are looked for below `base`."""
+    return {name: _REFERENCE.sub(lambda m: _look_up(name, m[1], m[2], environ, base), text) for name, text in values.items()}
+
+
+def references(values: Mapping[str, str]) -> list[str]:
+    """The references that stand in `values`, as they are written."""
+    return [found[0] for text in values.values() for found in _REFERENCE.finditer(text)]
+
+
+def _look_up(variable: str, kind: str, name: str, environ: Mapping[str, str], base: Path) -> str:
+    reference = f"${{{kind}:{name}}}"
+    if kind == "env":
+        if name not in environ:
+            raise SecretMissing(f"{variable} needs {reference}, which is not set", reference=reference, variable=variable)
+        return environ[name]
+    path = base / Path(name).expanduser()
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST + 1)
+        if len(content) > _MOST:
+            raise SecretMissing(f"{reference} is too large for a secret", reference=reference, variable=variable)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not text"
+        raise SecretMissing(
+            f"{variable} needs {reference}, which cannot be read: {reason}", reference=reference, variable=variable
+        ) from None
+    if "\0" in text:
+        raise SecretMissing(f"{reference} holds a NUL byte", reference=reference, variable=variable)
+    return text.removesuffix("\n").removesuffix("\r")
