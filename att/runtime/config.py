@@ -27,7 +27,9 @@ class NatConfig:
 
     path: Path
     data: Mapping[str, Any]
-    components: Mapping[str, str] = field(default_factory=dict)  # place ("workflow", "functions.search") → _type
+    components: Mapping[str, str] = field(
+        default_factory=dict
+    )  # place ("workflow", "functions.search") → _type
     unset: tuple[str, ...] = ()  # variables without a value or default: NAT takes them as empty
 
     @property

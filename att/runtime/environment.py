@@ -85,7 +85,9 @@ def look(project: Path, digest: str = "") -> Environment:
     release = installed.get("nvidia-nat-core") or installed.get(nat.PACKAGE, "")
     faults = nat.faults(installed, release) if release else []
     if faults:
-        return Environment(folder, Standing.BROKEN, f"NAT {release} will not start: " + "; ".join(faults), **facts)  # type: ignore[arg-type]
+        return Environment(
+            folder, Standing.BROKEN, f"NAT {release} will not start: " + "; ".join(faults), **facts
+        )  # type: ignore[arg-type]
     if stamp is not None and digest and stamp.get("digest") != digest:
         reason = "the project's dependencies or settings changed since it was built"
         return Environment(folder, Standing.STALE, reason, **facts)  # type: ignore[arg-type]
@@ -142,5 +144,7 @@ def _python_version(folder: Path) -> str:
         text = (folder / "pyvenv.cfg").read_text("utf-8", "replace")
     except OSError:
         return ""
-    values = dict(part for line in text.splitlines() if len(part := [p.strip() for p in line.partition("=")[::2]]) == 2)
+    values = dict(
+        part for line in text.splitlines() if len(part := [p.strip() for p in line.partition("=")[::2]]) == 2
+    )
     return values.get("version_info") or values.get("version", "")

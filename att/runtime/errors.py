@@ -45,7 +45,9 @@ class PortInUse(Problem):
 
 class CommandNotFound(Problem):
     code, status, title = "command_not_found", 422, "The command cannot be found"
-    hint = "Check `command` under [runtime] in att.toml, and that the project's environment brings the program."
+    hint = (
+        "Check `command` under [runtime] in att.toml, and that the project's environment brings the program."
+    )
 
 
 class EnvironmentNotBuilt(Problem):

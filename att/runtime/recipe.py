@@ -122,7 +122,14 @@ def write(
     if inputs.lock is not None and inputs.table:
         source, steps = "uv.lock", _from_uv_lock(inputs, settings)
     else:
-        locked = next((n for n, content in inputs.requirements.items() if is_locked(content.decode("utf-8", "replace"))), "")
+        locked = next(
+            (
+                n
+                for n, content in inputs.requirements.items()
+                if is_locked(content.decode("utf-8", "replace"))
+            ),
+            "",
+        )
         if locked:
             source, steps = locked, _from_requirements(inputs, settings, locked)
         else:
@@ -145,7 +152,9 @@ def _line(inputs: Inputs, settings: EnvironmentSettings) -> tuple[nat.Line | Non
         return named, []
     found = nat.line_wanted(inputs.dependencies)
     if found is None:
-        return None, ["There are no known-good versions for the NAT that this project asks for; uv chooses freely."]
+        return None, [
+            "There are no known-good versions for the NAT that this project asks for; uv chooses freely."
+        ]
     return found, []
 
 
@@ -169,18 +178,28 @@ def _more(settings: EnvironmentSettings) -> tuple[Step, ...]:
 
 
 def _from_dependencies(
-    inputs: Inputs, settings: EnvironmentSettings, config: NatConfig | None, line: nat.Line | None, wants_nat: bool
+    inputs: Inputs,
+    settings: EnvironmentSettings,
+    config: NatConfig | None,
+    line: nat.Line | None,
+    wants_nat: bool,
 ) -> tuple[Step, ...]:
     wanted: list[str] = []
     if inputs.is_package:
         wanted += ["-e", _project(settings)]
     elif inputs.table:
-        wanted += ["-r", "pyproject.toml", *(word for extra in settings.extras for word in ("--extra", extra))]
+        wanted += [
+            "-r",
+            "pyproject.toml",
+            *(word for extra in settings.extras for word in ("--extra", extra)),
+        ]
     for name in inputs.requirements:
         wanted += ["-r", name]
     if inputs.has_dev_group:
         wanted += ["--group", "dev"]
-    asked = {nat.normal(re.split(r"[\s\[<>=!~;@]", text.strip(), maxsplit=1)[0]) for text in inputs.dependencies}
+    asked = {
+        nat.normal(re.split(r"[\s\[<>=!~;@]", text.strip(), maxsplit=1)[0]) for text in inputs.dependencies
+    }
     has_nat = any(name.startswith(nat.PACKAGE) for name in asked)
     if wants_nat and not has_nat:
         wanted += _nat_for(config, line or nat.NEWEST)
@@ -203,7 +222,9 @@ def _nat_for(config: NatConfig | None, line: nat.Line) -> list[str]:
     wanted = [f"{nat.PACKAGE}=={line.release}"]
     if any("mcp" in kind for kind in kinds):
         wanted.append(line.mcp_extra)
-    if any(kind.endswith("_agent") or kind in ("openai", "nim", "azure_openai", "aws_bedrock") for kind in kinds):
+    if any(
+        kind.endswith("_agent") or kind in ("openai", "nim", "azure_openai", "aws_bedrock") for kind in kinds
+    ):
         wanted.append(line.agent_extra)
     return wanted
 
@@ -225,7 +246,15 @@ def _digest(
 ) -> str:
     """Over all that changes what comes out; not over the place of ATT itself or of the project, which may move."""
     table = inputs.table
-    keys = ("name", "requires-python", "dependencies", "optional-dependencies", "scripts", "entry-points", "dynamic")
+    keys = (
+        "name",
+        "requires-python",
+        "dependencies",
+        "optional-dependencies",
+        "scripts",
+        "entry-points",
+        "dynamic",
+    )
     tool = inputs.document.get("tool", {})
     said = {
         "form": 1,

@@ -19,7 +19,10 @@ _MOST = 64 * 1024
 
 def resolve(values: Mapping[str, str], environ: Mapping[str, str], base: Path) -> dict[str, str]:
     """`values` with every reference replaced; relative files are looked for below `base`."""
-    return {name: _REFERENCE.sub(lambda m: _look_up(name, m[1], m[2], environ, base), text) for name, text in values.items()}
+    return {
+        name: _REFERENCE.sub(lambda m: _look_up(name, m[1], m[2], environ, base), text)
+        for name, text in values.items()
+    }
 
 
 def references(values: Mapping[str, str]) -> list[str]:
@@ -31,19 +34,25 @@ def _look_up(variable: str, kind: str, name: str, environ: Mapping[str, str], ba
     reference = f"${{{kind}:{name}}}"
     if kind == "env":
         if name not in environ:
-            raise SecretMissing(f"{variable} needs {reference}, which is not set", reference=reference, variable=variable)
+            raise SecretMissing(
+                f"{variable} needs {reference}, which is not set", reference=reference, variable=variable
+            )
         return environ[name]
     path = base / Path(name).expanduser()
     try:
         with path.open("rb") as file:
             content = file.read(_MOST + 1)
         if len(content) > _MOST:
-            raise SecretMissing(f"{reference} is too large for a secret", reference=reference, variable=variable)
+            raise SecretMissing(
+                f"{reference} is too large for a secret", reference=reference, variable=variable
+            )
         text = content.decode()
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not text"
         raise SecretMissing(
-            f"{variable} needs {reference}, which cannot be read: {reason}", reference=reference, variable=variable
+            f"{variable} needs {reference}, which cannot be read: {reason}",
+            reference=reference,
+            variable=variable,
         ) from None
     if "\0" in text:
         raise SecretMissing(f"{reference} holds a NUL byte", reference=reference, variable=variable)

@@ -17,7 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from att.runtime.errors import InvalidSettings
 from supervisor.spec import ProbeKind, Restart, Use
 
-ROOMS = frozenset({"project", "code", "git", "test", "debug", "deploy", "workflow", "release", "event", "mcp"})
+ROOMS = frozenset(
+    {"project", "code", "git", "test", "debug", "deploy", "workflow", "release", "event", "mcp"}
+)
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b?|b)?\s*", re.IGNORECASE)
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -132,7 +134,9 @@ def parse(text: str, where: str = "att.toml") -> RuntimeSettings:
     for table in document:
         if table != "runtime" and table not in ROOMS:
             raise InvalidSettings(
-                f"{where} has an unknown table [{table}]", file=where, fields=[{"field": table, "message": "unknown"}]
+                f"{where} has an unknown table [{table}]",
+                file=where,
+                fields=[{"field": table, "message": "unknown"}],
             )
     try:
         return RuntimeSettings.model_validate(document.get("runtime", {}))
@@ -146,5 +150,7 @@ def _field(error: Any) -> dict[str, str]:
     place = "runtime"
     for step in error["loc"]:
         place += f"[{step}]" if isinstance(step, int) else f".{step}"
-    message = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    message = (
+        "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    )
     return {"field": place, "message": message}

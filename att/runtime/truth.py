@@ -16,9 +16,13 @@ from enum import StrEnum
 from att.runtime.nat import MISLEADING
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? - (DEBUG|INFO|WARNING|ERROR|CRITICAL)\s*:?\s*(.*)$")
+_RECORD = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d+)? - (DEBUG|INFO|WARNING|ERROR|CRITICAL)\s*:?\s*(.*)$"
+)
 _NAT_REST = re.compile(r"^- [\w.]+:\d+ - (.*)$", re.DOTALL)
-_EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Group|Failure|Timeout|NotFound)?(?:: |$)")
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Group|Failure|Timeout|NotFound)?(?:: |$)"
+)
 _GENERAL = (
     "Failed to initialize workflow",
     "Application startup failed. Exiting.",
@@ -26,7 +30,10 @@ _GENERAL = (
     "Traceback (most recent call last):",
     "Exception in ASGI application",
 )
-_TAG = re.compile(r"(?:^|[ :])([\w.\[\]-]+): Input tag '([^']*)' found using .*? does not match any of the expected tags: (.*)", re.DOTALL)
+_TAG = re.compile(
+    r"(?:^|[ :])([\w.\[\]-]+): Input tag '([^']*)' found using .*? does not match any of the expected tags: (.*)",
+    re.DOTALL,
+)
 _BIND = re.compile(r"error while attempting to bind on address \('?([^',)]*)'?, (\d+)")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
 MOST = 2000
@@ -106,11 +113,17 @@ def _records(lines: Sequence[str]) -> list[_Record]:
 
 def _at_end(found: list[_Record]) -> bool:
     """Whether a traceback that begins here is no part of the record before it: NAT's own start with a message of their own."""
-    return bool(found) and (found[-1].level in ("INFO", "DEBUG") or (found[-1].level == "WARNING" and bool(_exception(found[-1]))))
+    return bool(found) and (
+        found[-1].level in ("INFO", "DEBUG") or (found[-1].level == "WARNING" and bool(_exception(found[-1])))
+    )
 
 
 def _last_error(lines: Sequence[str]) -> str:
-    records = [r for r in _records(lines) if MISLEADING not in r.first and r.level not in ("DEBUG", "INFO", "WARNING")]
+    records = [
+        r
+        for r in _records(lines)
+        if MISLEADING not in r.first and r.level not in ("DEBUG", "INFO", "WARNING")
+    ]
     for record in reversed(records):
         said = _exception(record) or _message(record)
         if said:

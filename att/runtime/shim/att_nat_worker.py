@@ -47,7 +47,9 @@ def _set_up_logging() -> None:
             kind = type(handler.formatter)
             layout = getattr(handler.formatter, "_fmt", None)
             if layout and "asctime" not in layout:
-                handler.setFormatter(kind("%(asctime)s - " + layout, datefmt="%Y-%m-%d %H:%M:%S", use_colors=False))
+                handler.setFormatter(
+                    kind("%(asctime)s - " + layout, datefmt="%Y-%m-%d %H:%M:%S", use_colors=False)
+                )
 
 
 if os.environ.get("ATT_NAT_LOGGING"):

@@ -1,0 +1,243 @@
+"""Everything that can be known to be wrong before an app is started, in the order in which a user would mend it.
+
+Settings, config, secrets, environment, command, components, port: the first that is wrong is raised under its own code, and
+nothing has been started or changed. What is right is handed on as a `Ready`, so that nothing is looked up twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from att.runtime import (
+    command,
+    components,
+    config,
+    environment,
+    ports,
+    recipe,
+    secrets,
+    settings,
+    shortrun,
+    truth,
+)
+from att.runtime.command import Place
+from att.runtime.config import NatConfig
+from att.runtime.environment import Environment, Standing
+from att.runtime.errors import (
+    CommandNotFound,
+    EnvironmentBroken,
+    EnvironmentNotBuilt,
+    InvalidNatConfig,
+    InvalidSettings,
+    UnknownComponent,
+)
+from att.runtime.settings import RuntimeSettings
+from supervisor.spec import AppSpec
+
+FILE = "att.toml"
+_ASK = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A project that can be started, looked over. `spec(port)` is what to run."""
+
+    settings: RuntimeSettings
+    place: Place
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    environment: Environment
+    warnings: tuple[str, ...]
+
+    def spec(self, port: int, socket: str = "") -> AppSpec:
+        """With the port that was found or that the keeper gave."""
+        place = replace(self.place, port=port, socket=socket)
+        words = command.words(self.settings, place)
+        return command.build(self.settings, place, (self.argv[0], *words[1:]), self.env)
+
+
+def read_settings(folder: Path) -> RuntimeSettings:
+    """What the project's att.toml says; the defaults when there is none."""
+    try:
+        text = (folder / FILE).read_text("utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InvalidSettings(f"{FILE} cannot be read: {fault}", file=FILE, fields=[]) from None
+    return settings.parse(text, FILE)
+
+
+def find_config(folder: Path) -> Path | None:
+    """The NAT config of a project's directory, if it has one; for the list of projects."""
+    try:
+        return config.find(folder, read_settings(folder).config)
+    except (config.NoConfig, InvalidSettings):
+        return None
+
+
+async def look_over(
+    project_id: str, folder: Path, *, tmp: Path, environ: Mapping[str, str], named_config: str = ""
+) -> Ready:
+    """All checks but the port's."""
+    found, nat_config, place_env = await asyncio.to_thread(_files, folder, environ, named_config)
+    if place_env.standing is Standing.BROKEN and _needs_environment(found, folder):
+        raise EnvironmentBroken(f"{place_env.folder}: {place_env.reason}", reason=place_env.reason)
+    host, port = command.host_and_port(found, nat_config)
+    place = Place(
+        project_id=project_id,
+        folder=folder,
+        bin=place_env.bin if place_env.usable else None,
+        nat_version=place_env.nat_version if place_env.usable else "",
+        tmp=tmp,
+        config=nat_config,
+        host=host,
+        port=port,
+    )
+    values = await asyncio.to_thread(secrets.resolve, found.env, environ, folder)
+    env = command.variables(found, place, environ, values)
+    words = command.words(found, place)
+    program = await asyncio.to_thread(_program, words[0], folder, env, place_env, found)
+    warnings = _warnings(nat_config, env, place_env)
+    ready = Ready(found, place, (program, *words[1:]), env, place_env, warnings)
+    if nat_config is not None and place_env.usable and place_env.nat_version:
+        await _components(ready, nat_config)
+    return ready
+
+
+def check_port(ready: Ready) -> int:
+    """The port to use: the one that is set, which must be free, or a free one. Blocks shortly."""
+    if ready.place.port == 0:
+        return ports.free(ready.place.host)
+    if (
+        "{port}" in " ".join(ready.settings.command)
+        or not ready.settings.command
+        or ready.settings.serve == "socket"
+    ):
+        ports.check(ready.place.host, ready.place.port)
+    return ready.place.port
+
+
+def _files(
+    folder: Path, environ: Mapping[str, str], named: str
+) -> tuple[RuntimeSettings, NatConfig | None, Environment]:
+    found = read_settings(folder)
+    nat_config = None
+    if named or _needs_config(found):
+        with_ours = {**environ, **{k: v for k, v in found.env.items() if "${" not in v}}
+        with_ours |= {k: "x" for k, v in found.env.items() if "${" in v}
+        nat_config = config.read(config.find(folder, named or found.config), with_ours)
+    digest = ""
+    if (folder / recipe.FOLDER).is_dir():
+        digest = _recipe(folder, found, nat_config).digest
+    place = environment.look(folder, digest)
+    if not place.usable and place.standing is not Standing.BROKEN and _needs_environment(found, folder):
+        raise EnvironmentNotBuilt(f"{folder.name}: {place.reason}", reason=place.reason)
+    return found, nat_config, place
+
+
+def _recipe(folder: Path, found: RuntimeSettings, nat_config: NatConfig | None) -> recipe.Recipe:
+    needed = command.uses_nat(found) or found.serve == "socket"
+    return recipe.write(recipe.gather(folder), found.environment, nat_config, default_command=needed)
+
+
+def plan_environment(folder: Path) -> tuple[recipe.Recipe, Environment]:
+    """Today's recipe for the project, and what stands on disk. A config that is not there or wrong does not hinder a build."""
+    found = read_settings(folder)
+    try:
+        nat_config = config.read(config.find(folder, found.config), {}) if _needs_config(found) else None
+    except (config.NoConfig, config.InvalidYaml):
+        nat_config = None
+    plan = _recipe(folder, found, nat_config)
+    return plan, environment.look(folder, plan.digest)
+
+
+def _needs_config(found: RuntimeSettings) -> bool:
+    return not found.command or found.serve == "socket" or any("{config}" in word for word in found.command)
+
+
+def _needs_environment(found: RuntimeSettings, folder: Path) -> bool:
+    if command.uses_nat(found) or found.serve == "socket":
+        return True
+    brings = any(
+        (folder / name).is_file() for name in ("pyproject.toml", "requirements.txt", "requirements.lock")
+    )
+    return brings and "/" not in found.command[0]
+
+
+def _program(
+    word: str, folder: Path, env: Mapping[str, str], place: Environment, found: RuntimeSettings
+) -> str:
+    if "/" in word:
+        path = folder / word
+        if path.is_file() and shutil.which(str(path)):
+            return str(path)
+        raise CommandNotFound(f"{word} is not there or cannot be run", command=word)
+    program = shutil.which(word, path=env.get("PATH", ""))
+    if word == "nat" and program is not None and not program.startswith(str(place.bin)):
+        program = None  # a NAT from elsewhere would not know the project's packages
+    if program is None:
+        hint = (
+            "Add `nvidia-nat` to the project's dependencies and build its environment again."
+            if word == "nat"
+            else None
+        )
+        raise CommandNotFound(f"there is no program `{word}`", hint=hint, command=word)
+    return program
+
+
+def _warnings(nat_config: NatConfig | None, env: Mapping[str, str], place: Environment) -> tuple[str, ...]:
+    found = [
+        f"The config uses ${{{name}}}, which is not set: NAT takes it as empty."
+        for name in (nat_config.unset if nat_config else ())
+        if name not in env
+    ]
+    if place.standing is Standing.STALE:
+        found.append(f"The environment is out of date: {place.reason}.")
+    return tuple(found)
+
+
+async def _components(ready: Ready, nat_config: NatConfig) -> None:
+    doubtful = await asyncio.to_thread(components.suspects, ready.environment, ready.place.folder, nat_config)
+    if not doubtful:
+        return
+    place, kind = next(iter(doubtful.items()))
+    last: deque[str] = deque(maxlen=400)
+    argv = (str(ready.environment.bin / "nat"), "validate", "--config_file", str(nat_config.path))
+    ready.place.tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        code = await shortrun.run(
+            argv, cwd=ready.place.folder, env=ready.env, on_line=last.append, timeout=_ASK
+        )
+    except TimeoutError:
+        return  # the start itself will tell
+    if code == 0:
+        return
+    said = truth.find(list(last))
+    if said is None:
+        return
+    refuse(said, place, kind)
+
+
+def refuse(said: truth.Truth, place: str = "", kind: str = "") -> None:
+    """Raise what the truth names, where it is about the config; else do nothing."""
+    if said.cause is truth.Cause.UNKNOWN_COMPONENT:
+        near = _near(said.component, said.known)
+        raise UnknownComponent(
+            said.text + (f"; did you mean `{near}`?" if near else ""),
+            component=said.component or kind,
+            place=said.place or place,
+            known=list(said.known),
+        )
+    if said.cause is truth.Cause.INVALID_CONFIG:
+        raise InvalidNatConfig(said.text)
+
+
+def _near(word: str, known: tuple[str, ...]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, 1)), "")

@@ -1,0 +1,1 @@
+"""An echo workflow for the NeMo Agent Toolkit."""
