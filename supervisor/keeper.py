@@ -1,9 +1,8 @@
-"""Who keeps the processes: the interface, and its form within this process.
+"""Who keeps the processes: the interface. Its form within this process is in local.py.
 
 A keeper makes a process on word, signals it on word, says when it ended, and ends everything that belongs to a run. It decides
 nothing: when to start again is the runner's business. It names processes by run id only, so that no reused process id is ever
-signalled, and it hands the output of a run straight to the log. The other form of the same interface speaks to the launcher;
-so nothing here may need the caller and the process to share anything but values.
+signalled, and it hands the output of a run straight to the log. Another form of the same interface speaks to the launcher; so nothing here may need the caller and the process to share anything but values.
 """
 
 from __future__ import annotations
