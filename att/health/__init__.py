@@ -1,0 +1,1 @@
+"""Whether ATT itself is well."""

@@ -1,0 +1,1 @@
+"""The HTTP door, made from the catalogue."""

@@ -1,0 +1,188 @@
+"""From a request to the input model of an operation: what is taken from where, and how strictly.
+
+Path and query are text, so they are read leniently ("5" is a number, "1" is true); a JSON body has types, so it is read
+strictly (the text "5" is no number there). Each name is known in one place only: a body field in the query is an
+unknown field. What no operation can take is refused here for all of them: a key given twice, NUL and broken UTF-8 in
+path and query, numbers beyond 64 bits, NaN and infinity. Everything is looked up once per operation; no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from multidict import MultiMapping
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import SchemaValidator, from_json
+
+from att.catalogue import Operation
+from att.fields import shape, wire_name
+from att.http.errors import MalformedJson
+from att.problems import InvalidRequest
+
+Fault = dict[str, str]
+LIMIT = 2**63
+_SUSPECT = re.compile(
+    rb"[0-9]{19}|[eE]\+?[0-9]{3}"
+)  # only then are the numbers of a body looked at one by one
+_TOO_LARGE = "The number is beyond what can be kept."
+
+
+class Asking:
+    """Reads the input of one operation."""
+
+    def __init__(self, operation: Operation) -> None:
+        fields = operation.input.model_fields
+        names = {name: wire_name(name, info) for name, info in fields.items()}
+        self.model = operation.input
+        self._path = frozenset(operation.path_fields)
+        self._query = {names[n]: shape(fields[n].annotation).many for n in operation.query_fields}
+        self._body = frozenset(names[n] for n in operation.body_fields)
+        self._where = {wire: "body" if wire in self._body else "query" for wire in names.values()}
+        self._where |= dict.fromkeys(self._path, "path")
+        self._numbers = tuple(
+            (name, names[name])
+            for name, info in fields.items()
+            if name not in operation.body_fields and shape(info.annotation).kind in (int, float)
+        )
+        self.takes_body = bool(self._body)
+        self._gate = _gate(operation) if self._body else None
+
+    def read(
+        self, path: Mapping[str, str], query: MultiMapping[str], raw_query: str, body: bytes
+    ) -> BaseModel:
+        """The input. `InvalidRequest` with the failing fields, `MalformedJson` when the body is none."""
+        faults: list[Fault] = []
+        values: dict[str, Any] = dict(path)
+        if query:
+            self._take_query(query, "%EF%BF%BD" in raw_query.upper(), values, faults)
+        for name, value in path.items():
+            if not _clean(value):
+                faults.append(_fault(name, "path", "This is not plain text in UTF-8."))
+        if body:
+            self._take_body(body, values, faults)
+        elif self._gate is not None:
+            self._check_body(b"{}", faults)
+        if faults:
+            raise invalid(faults)
+        try:
+            ask = self.model.model_validate(values)
+        except ValidationError as error:
+            raise invalid([self._told(each) for each in error.errors(include_url=False)]) from None
+        for name, wire in self._numbers:
+            if not _countable(getattr(ask, name)):
+                raise invalid([_fault(wire, self._where[wire], _TOO_LARGE)])
+        return ask
+
+    def _take_query(
+        self, query: MultiMapping[str], replacement_meant: bool, values: dict[str, Any], faults: list[Fault]
+    ) -> None:
+        for name in dict.fromkeys(query):
+            given = query.getall(name)
+            many = self._query.get(name)
+            if many is None:
+                faults.append(_fault(name, "query", "This field is not known here."))
+            elif not many and len(given) > 1:
+                faults.append(_fault(name, "query", "This field is given more than once."))
+            elif not all(_clean(v) and (replacement_meant or "\ufffd" not in v) for v in given):
+                faults.append(_fault(name, "query", "This is not plain text in UTF-8."))
+            else:
+                values[name] = given if many else given[0]
+
+    def _take_body(self, raw: bytes, values: dict[str, Any], faults: list[Fault]) -> None:
+        try:
+            data = from_json(raw, allow_inf_nan=False)
+        except ValueError as error:
+            raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+        if not isinstance(data, dict):
+            faults.append(_fault("", "body", "The body must be a JSON object."))
+        elif unknown := [name for name in data if name not in self._body]:
+            faults.extend(_fault(name, "body", "This field is not known here.") for name in unknown)
+        else:
+            if _SUSPECT.search(raw):
+                faults.extend(_fault(where, "body", _TOO_LARGE) for where in _uncountable(data, ""))
+            self._check_body(raw, faults)
+            values.update(data)
+
+    def _check_body(self, raw: bytes, faults: list[Fault]) -> None:
+        if self._gate is not None:
+            try:
+                self._gate.validate_json(raw)
+            except ValidationError as error:
+                faults.extend(self._told(each, "body") for each in error.errors(include_url=False))
+
+    def _told(self, error: Any, where: str = "") -> Fault:
+        location = [str(part) for part in error["loc"]]
+        message = str(error["msg"]).removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            message = "This field is not known here."
+        return _fault(
+            ".".join(location), where or self._where.get(location[0] if location else "", "body"), message
+        )
+
+
+def invalid(faults: list[Fault]) -> InvalidRequest:
+    """The problem that names all the faults, with the first in its sentence."""
+    first = faults[0]
+    more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
+    name = f"`{first['field']}`: " if first["field"] else ""
+    return InvalidRequest(f"{name}{first['message'].rstrip('.')}.{more}", fields=faults)
+
+
+def _gate(operation: Operation) -> SchemaValidator:
+    """Checks the types of a body strictly. Fields whose own validators take other forms are left to these."""
+    own = {
+        name
+        for validator in operation.input.__pydantic_decorators__.field_validators.values()
+        if validator.info.mode != "after"
+        for name in validator.info.fields
+    }
+    parts: dict[str, Any] = {}
+    for name in operation.body_fields:
+        info = operation.input.model_fields[name]
+        parts[name] = (Any if name in own else info.annotation, info)
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    gate = create_model(f"{operation.input.__name__}Body", __config__=config, **parts)
+    validator = gate.__pydantic_validator__
+    if not isinstance(validator, SchemaValidator):
+        raise TypeError(f"{operation.name}: the input model is not complete")
+    return validator
+
+
+def _fault(field: str, where: str, message: str) -> Fault:
+    field = field[:200].encode("utf-8", "replace").decode()
+    return {"field": field, "in": where, "message": message}
+
+
+def _clean(text: str) -> bool:
+    """No NUL, and nothing that cannot be written as UTF-8."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _countable(value: object) -> bool:
+    if isinstance(value, int):
+        return -LIMIT <= value < LIMIT
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_countable(each) for each in value)
+    return True
+
+
+def _uncountable(data: Any, where: str) -> list[str]:
+    """Where in a JSON value a number stands that is too large."""
+    if isinstance(data, dict):
+        return [
+            found for k, v in data.items() for found in _uncountable(v, f"{where}.{k}" if where else str(k))
+        ]
+    if isinstance(data, list):
+        return [found for i, v in enumerate(data) for found in _uncountable(v, f"{where}.{i}")]
+    return [] if _countable(data) else [where]

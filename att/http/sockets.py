@@ -1,0 +1,102 @@
+"""The WebSocket form of a stream: each line of its NDJSON is a text message.
+
+Everything that can go wrong is answered as a problem before the upgrade. After it the client has nothing to say; what
+it sends is read only to notice pings and the end. When the daemon stops, the close code is 1012 (service restart), and
+the client goes on from the id of the last message (`after`, or `Last-Event-ID`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import structlog
+from aiohttp import WSCloseCode, web
+
+from att.catalogue import Bound, Call, Chunks
+from att.http.answering import plain, problem_bytes
+from att.http.asking import Asking
+from att.http.errors import UpgradeRequired
+from att.http.guard import permit
+from att.http.routes import REQUEST_ID, Doorway
+from att.http.streams import NDJSON, End, Live
+from att.problems import Problem
+
+_LONGEST = 4096  # bytes of a message from the client, none of which is used
+
+log = structlog.get_logger("att.http")
+
+
+class Socket:
+    """Answers one address with the NDJSON stream of an operation."""
+
+    def __init__(self, bound: Bound, doorway: Doorway, heartbeat: float) -> None:
+        self._bound = bound
+        self._door = doorway
+        self._heartbeat = heartbeat
+        self._asking = Asking(bound.operation)
+        self._stream = next(s for s in bound.operation.streams if s.media_type == NDJSON)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        headers = request.headers
+        upgrade = headers.get("Upgrade", "").lower() == "websocket"
+        caller = self._door.guard.caller(
+            headers, request.cookies, request.method, time.time(), upgrade=upgrade
+        )
+        permit(caller, self._bound.operation)
+        call = Call(
+            request[REQUEST_ID], caller.actor, caller.scopes, "websocket", headers.get("Last-Event-ID")
+        )
+        ask = self._asking.read(request.match_info, request.query, request.query_string, b"")
+        chunks = await self._bound.open(self._stream, ask, call)
+        socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=_LONGEST, compress=False)
+        if not upgrade or not socket.can_prepare(request).ok:
+            await _close(chunks)
+            raise UpgradeRequired("This is not a valid WebSocket handshake.")
+        live = self._door.streams.add()
+        code, reason = WSCloseCode.OK, b""
+        reader: asyncio.Task[None] | None = None
+        try:
+            await socket.prepare(request)
+            reader = asyncio.create_task(_read_until_closed(socket, live))
+            async for chunk in chunks:
+                for line in chunk.splitlines():
+                    await socket.send_str(line.decode())
+        except asyncio.CancelledError:
+            if live.ended is None:
+                raise
+            live.task.uncancel()
+            code = WSCloseCode.SERVICE_RESTART if live.ended is End.DRAIN else WSCloseCode.OK
+        except Problem as problem:
+            told = problem_bytes(problem, instance=request.path, request_id=call.request_id)
+            await socket.send_str(f'{{"problem": {told.decode()}}}')
+            code = WSCloseCode.INTERNAL_ERROR
+        except ConnectionError:
+            pass
+        except Exception:
+            log.exception("socket_failed", path=plain(request.path), request_id=call.request_id)
+            code, reason = WSCloseCode.INTERNAL_ERROR, b"internal_error"
+        finally:
+            self._door.streams.remove(live)
+            if reader is not None:
+                reader.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reader
+            await _close(chunks)
+        with suppress(ConnectionError):
+            await socket.close(code=code, message=reason)
+        return socket
+
+
+async def _read_until_closed(socket: web.WebSocketResponse, live: Live) -> None:
+    """Take what the client sends until it is gone."""
+    async for _ in socket:
+        pass
+    live.end(End.GONE)
+
+
+async def _close(chunks: Chunks) -> None:
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()
