@@ -52,6 +52,16 @@ class NotFound(Problem):
     hint = "Check the id; a list tells which there are."
 
 
+class ProjectNotFound(NotFound):
+    code, title = "project_not_found", "There is no such project"
+    hint = "`att project list` tells which there are."
+
+
+class BadCursor(InvalidRequest):
+    code, title = "bad_cursor", "The cursor is not valid"
+    hint = "Use a cursor from an earlier answer as it is, or none to begin anew."
+
+
 class Conflict(Problem):
     code, status, title = "conflict", 409, "The present state does not allow this"
     hint = "Look at the present state first."

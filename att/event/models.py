@@ -9,7 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from att.store.times import Timestamp
 
-TypePattern = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?)$", max_length=64)]
+TypePattern = Annotated[
+    str, Field(pattern=r"^(\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?)$", max_length=64)
+]
 """One type (`runtime.started`), all that begin with a word (`runtime.*`), or all (`*`)."""
 
 
@@ -62,7 +64,11 @@ class ListProjectEvents(ListEvents):
 
 
 class EventPage(BaseModel):
-    """A page of events. `next_cursor` goes on in the order that was asked for (null: there are no more now), `previous_cursor` back."""
+    """A page of events.
+
+    `next_cursor` goes on in the order that was asked for (null: there are no more now), `previous_cursor`
+    back.
+    """
 
     events: list[Event]
     next_cursor: str | None

@@ -1,1 +1,1 @@
-"""What ATT remembers: projects, runs and events, in SQLite or PostgreSQL, behind one small interface (`att.store.store`)."""
+"""What ATT remembers: projects, runs and events, in SQLite or PostgreSQL (`att.store.store`)."""

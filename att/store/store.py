@@ -1,9 +1,10 @@
 """The store as its users see it: functions that run inside a transaction.
 
-`await store.write(work)` runs the plain function `work(connection)` and returns its answer once it is on disk. Many writes share
-one commit, but each runs in a savepoint of its own: one that raises is undone alone, its exception goes to its caller, and the
-others are not touched. `work` must have no effect but through the connection and must not commit. `await store.read(work)`
-runs it on another connection, in one snapshot; it cannot write. The same functions serve SQLite and PostgreSQL.
+`await store.write(work)` runs the plain function `work(connection)` and returns its answer once it is on
+disk. Many writes share one commit, but each runs in a savepoint of its own: one that raises is undone
+alone, its exception goes to its caller, and the others are not touched. `work` must have no effect but
+through the connection and must not commit. `await store.read(work)` runs it on another connection, in one
+snapshot; it cannot write. The same functions serve SQLite and PostgreSQL.
 
 A cancelled caller does not wait; its write then either happened wholly or not at all.
 """

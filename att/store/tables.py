@@ -1,8 +1,9 @@
-"""The tables, as SQLAlchemy Core metadata: the one description that queries and migrations are checked against.
+"""The tables, as SQLAlchemy Core metadata: what queries and migrations are checked against.
 
-Times are text of fixed width (`att.store.times`), structured values are JSON text. Ids, times and types compare byte by byte on
-both databases. Events have no foreign key: they outlive what they speak of. Whoever changes a table writes a migration that
-only adds (`att/store/migrations`), so that the release before can still read what this one wrote.
+Times are text of fixed width (`att.store.times`), structured values are JSON text. Ids, times and types
+compare byte by byte on both databases. Events have no foreign key: they outlive what they speak of. Whoever
+changes a table writes a migration that only adds (`att/store/migrations`), so that the release before can
+still read what this one wrote.
 """
 
 from __future__ import annotations

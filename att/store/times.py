@@ -1,6 +1,7 @@
-"""Wall time as text: RFC 3339 in UTC with microseconds and `Z`, always 27 characters, so that text order is time order.
+"""Wall time as text: RFC 3339 in UTC with microseconds and `Z`.
 
-For people and for ranges in queries only; durations are measured by the monotonic clock.
+Always 27 characters, so that text order is time order. For people and for ranges in queries only;
+durations are measured by the monotonic clock.
 """
 
 from __future__ import annotations
