@@ -207,7 +207,7 @@ def _prepare_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / "projects").mkdir(exist_ok=True)
-        os.listdir(home)
+        next(home.iterdir(), None)
     except OSError as error:
         raise HomeUnusable(f"{home}: {error.strerror}.", source=str(home), key="home") from None
 
