@@ -8,7 +8,7 @@ the environment's `bin` first on PATH, and the worker that does not leak. Probes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from att.runtime import nat
@@ -167,14 +167,17 @@ def probes(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
 def _of_another_server(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
     if any("{port}" in word for word in settings.command):
         every = frozenset({Use.READINESS, Use.LIVENESS})
+        port = ProbeSpec(ProbeKind.TCP, "port", every, host=_to(place.host), port=place.port)
         once = int(settings.start_timeout / 0.25) + 1
-        where = {"host": _to(place.host), "port": place.port}
-        return (
-            ProbeSpec(
-                ProbeKind.TCP, "startup", frozenset({Use.STARTUP}), 0.25, 1.0, failure_threshold=once, **where
-            ),  # type: ignore[arg-type]
-            ProbeSpec(ProbeKind.TCP, "port", every, **where),  # type: ignore[arg-type]
+        quick = replace(
+            port,
+            name="startup",
+            use=frozenset({Use.STARTUP}),
+            period=0.25,
+            timeout=1.0,
+            failure_threshold=once,
         )
+        return (quick, port)
     return (ProbeSpec(ProbeKind.PROCESS, "process"),)
 
 

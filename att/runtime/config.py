@@ -99,7 +99,7 @@ def read(path: Path, environ: Mapping[str, str]) -> NatConfig:
     """The config at `path`; `InvalidYaml` tells line and column."""
     unset: list[str] = []
     data = _load(path, environ, unset, ())
-    components = {place: kind for place, kind in _components(data)}
+    components = dict(_components(data))
     return NatConfig(path=path, data=data, components=components, unset=tuple(dict.fromkeys(unset)))
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -75,23 +75,23 @@ def look(project: Path, digest: str = "") -> Environment:
     if not version or not os.access(python, os.X_OK):
         return Environment(folder, Standing.BROKEN, f"{FOLDER}/bin/python cannot be run", own=own)
     installed = packages(folder)
-    facts = {
-        "own": own,
-        "python_version": version,
-        "installed": installed,
-        "source": "" if stamp is None else str(stamp.get("source", "")),
-        "built_at": "" if stamp is None else str(stamp.get("built_at", "")),
-    }
-    release = installed.get("nvidia-nat-core") or installed.get(nat.PACKAGE, "")
-    faults = nat.faults(installed, release) if release else []
+    found = Environment(
+        folder,
+        Standing.READY,
+        own=own,
+        python_version=version,
+        installed=installed,
+        source="" if stamp is None else str(stamp.get("source", "")),
+        built_at="" if stamp is None else str(stamp.get("built_at", "")),
+    )
+    faults = nat.faults(installed, found.nat_version) if found.nat_version else []
     if faults:
-        return Environment(
-            folder, Standing.BROKEN, f"NAT {release} will not start: " + "; ".join(faults), **facts
-        )  # type: ignore[arg-type]
+        reason = f"NAT {found.nat_version} will not start: " + "; ".join(faults)
+        return replace(found, standing=Standing.BROKEN, reason=reason)
     if stamp is not None and digest and stamp.get("digest") != digest:
         reason = "the project's dependencies or settings changed since it was built"
-        return Environment(folder, Standing.STALE, reason, **facts)  # type: ignore[arg-type]
-    return Environment(folder, Standing.READY, **facts)  # type: ignore[arg-type]
+        return replace(found, standing=Standing.STALE, reason=reason)
+    return found
 
 
 def packages(folder: Path) -> dict[str, str]:

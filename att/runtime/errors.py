@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from att.problems import Conflict, InvalidRequest, NotFound, Problem, Unavailable
+from att.problems import BadCursor, Conflict, InvalidRequest, NotFound, Problem, Unavailable
 
 
 class InvalidSettings(Problem):
@@ -106,12 +106,7 @@ class StartTimeout(Unavailable):
     hint = "It goes on starting; ask for its status, or wait longer with `timeout`."
 
 
-class BadCursor(InvalidRequest):
-    code, title = "bad_cursor", "The cursor cannot be read"
-    hint = "Use a cursor that an earlier answer gave, or the words `oldest` and `newest`."
-
-
-class CursorOfAnotherProject(InvalidRequest):
+class CursorOfAnotherProject(BadCursor):
     code, title = "cursor_of_another_project", "The cursor belongs to another project's log"
     hint = "Use a cursor that this project's log gave."
 
@@ -131,6 +126,16 @@ class EvalFailed(Problem):
 class EvalTimeout(Problem):
     code, status, title = "eval_timeout", 504, "The evaluation took too long and was ended"
     hint = "Give it more time with `timeout`, or a smaller dataset."
+
+
+class BadFilter(InvalidRequest):
+    code, title = "bad_filter", "The filter cannot be used"
+    hint = "`grep` is a regular expression of at most 1000 characters; a simple one is a quick one."
+
+
+class LogUnusable(Problem):
+    code, status, title = "log_unusable", 500, "The log's folder cannot be used"
+    hint = "Check the owner and the permissions of ATT_HOME/logs."
 
 
 class UnknownRun(NotFound):

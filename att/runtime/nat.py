@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -29,7 +29,7 @@ class Need:
 
     package: str
     because: str
-    bad: SpecifierSet = SpecifierSet()
+    bad: SpecifierSet = field(default_factory=SpecifierSet)
     missing_is_bad: bool = False
 
 

@@ -34,6 +34,8 @@ from att.runtime.errors import (
     EnvironmentNotBuilt,
     InvalidNatConfig,
     InvalidSettings,
+    InvalidYaml,
+    NoConfig,
     UnknownComponent,
 )
 from att.runtime.settings import RuntimeSettings
@@ -76,7 +78,7 @@ def find_config(folder: Path) -> Path | None:
     """The NAT config of a project's directory, if it has one; for the list of projects."""
     try:
         return config.find(folder, read_settings(folder).config)
-    except (config.NoConfig, InvalidSettings):
+    except (NoConfig, InvalidSettings):
         return None
 
 
@@ -150,7 +152,7 @@ def plan_environment(folder: Path) -> tuple[recipe.Recipe, Environment]:
     found = read_settings(folder)
     try:
         nat_config = config.read(config.find(folder, found.config), {}) if _needs_config(found) else None
-    except (config.NoConfig, config.InvalidYaml):
+    except (NoConfig, InvalidYaml):
         nat_config = None
     plan = _recipe(folder, found, nat_config)
     return plan, environment.look(folder, plan.digest)

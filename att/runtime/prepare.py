@@ -3,6 +3,8 @@
 For scripts and tests. Does nothing when what is there is up to date; leaves with 1 and the reason when the build fails.
 """
 
+# ruff: noqa: T201  it speaks to a terminal
+
 from __future__ import annotations
 
 import argparse
@@ -47,9 +49,9 @@ async def prepare(target: Path, line: nat.Line, *, quiet: bool = False) -> bool:
                 *(f"[nat {line.name} {build.progress.share:4.0%}] {said}" for said in lines),
                 sep="\n",
                 flush=True,
-            )  # noqa: T201
+            )
     if build.problem is not None:
-        print(f"error: {build.problem.detail}", *build.lines[-20:], sep="\n", file=sys.stderr)  # noqa: T201
+        print(f"error: {build.problem.detail}", *build.lines[-20:], sep="\n", file=sys.stderr)
     return build.state is BuildState.READY
 
 

@@ -2,7 +2,7 @@
 
 In this order:
 1. `uv.lock` beside a pyproject: exactly that.
-2. `requirements.lock` (or a `requirements.txt` in which every package is pinned): exactly that, then the project without dependencies.
+2. `requirements.lock` (or a `requirements.txt` in which all is pinned): exactly that, then the project without dependencies.
 3. otherwise the project's own dependencies, held back to versions that are known to work with the NAT line they allow.
 If these contradict the project's own wishes, a second attempt holds back only what would keep NAT from starting.
 

@@ -19,10 +19,11 @@ _MOST = 64 * 1024
 
 def resolve(values: Mapping[str, str], environ: Mapping[str, str], base: Path) -> dict[str, str]:
     """`values` with every reference replaced; relative files are looked for below `base`."""
-    return {
-        name: _REFERENCE.sub(lambda m: _look_up(name, m[1], m[2], environ, base), text)
-        for name, text in values.items()
-    }
+    return {name: _fill(name, text, environ, base) for name, text in values.items()}
+
+
+def _fill(variable: str, text: str, environ: Mapping[str, str], base: Path) -> str:
+    return _REFERENCE.sub(lambda found: _look_up(variable, found[1], found[2], environ, base), text)
 
 
 def references(values: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,15 @@ import signal
 import tomllib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from att.runtime.errors import InvalidSettings
 from supervisor.spec import ProbeKind, Restart, Use
@@ -54,7 +62,18 @@ Size = Annotated[int, BeforeValidator(size), Field(gt=0)]
 Signal = Annotated[int, BeforeValidator(signal_number)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
-Pattern = Annotated[str, BeforeValidator(lambda text: text if re.compile(text) else text)]
+
+
+def pattern(text: str) -> str:
+    """A regular expression, refused when it is none."""
+    try:
+        re.compile(text)
+    except re.error as fault:
+        raise ValueError(f"this is no regular expression: {fault}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(pattern)]
 
 
 class _Table(BaseModel):

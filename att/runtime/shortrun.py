@@ -70,7 +70,7 @@ async def end_tree(process: asyncio.subprocess.Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await process.wait()
-                while _group_lives(process.pid) or any(_lives(member) for member in family):
+                while _group_lives(process.pid) or any(_lives(member) for member in family):  # noqa: ASYNC110  nobody tells of a grandchild
                     await asyncio.sleep(0.02)
                 return
 

@@ -145,7 +145,7 @@ def _exception(record: _Record) -> str:
             start, inside = number, False
     if start is None:
         return ""
-    message = []
+    message: list[str] = []
     for line in block[start : start + 20]:
         if message and (not line.strip() or line.startswith(("During handling", "The above exception"))):
             break

@@ -1,0 +1,270 @@
+"""One app while it is the current one: its runner, and the record of what happens to it.
+
+The runner tells its events in order; one task writes each to the store (the run's row and the event in one transaction) before
+it takes the next. An exit is acknowledged to the keeper only when it is on disk. When a run failed, the app's own last lines
+are searched for the real error, which then is the reason that everybody sees; an error that a further start cannot mend (a
+wrong config, a missing module) ends the restarts of an app that never was ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from att.catalogue import Call
+from att.event.models import Outcome
+from att.problems import Problem
+from att.project.models import ProjectStatus
+from att.runtime import rows, truth
+from att.runtime.preflight import Ready
+from att.runtime.rows import Note
+from att.store.store import Store
+from att.store.times import stamp
+from supervisor import runner as told
+from supervisor.errors import NotRunning
+from supervisor.keeper import Keeper
+from supervisor.logs.errors import LogError
+from supervisor.logs.log import Log
+from supervisor.logs.values import Filters
+from supervisor.runner import Runner, RunnerEvent
+from supervisor.spec import AppSpec
+
+LAST_LINES = 400
+HOPELESS = frozenset({truth.Cause.UNKNOWN_COMPONENT, truth.Cause.INVALID_CONFIG, truth.Cause.MODULE_MISSING})
+_log = structlog.get_logger("att.runtime")
+
+SetStatus = Callable[[str, ProjectStatus], Awaitable[object]]
+AT_DAEMON = Call(request_id="", actor="att", door="daemon")
+
+
+class App:
+    """Made by `App.open`; `runner` takes the wishes. `call` is who asked last: asked-for events carry that name."""
+
+    def __init__(
+        self, ready: Ready, spec: AppSpec, log: Log, store: Store, set_status: SetStatus, call: Call
+    ) -> None:
+        self.ready = ready
+        self.spec = spec
+        self.log = log
+        self.call = call
+        self.stop_reason = ""
+        self.error: truth.Truth | None = None  # of the last run that failed
+        self.last_words: list[str] = []
+        self.gave_up = False
+        self.begun = asyncio.Event()  # a process was made, or will not be
+        self.changes = 0  # grows with everything that happens; followers look at it
+        self.log_cursor: str | None = None
+        self.log_cursors: dict[str, str] = {}
+        self.runner: Runner
+        self._store = store
+        self._set_status = set_status
+        self._was_ready = False
+        self._queue: asyncio.Queue[tuple[RunnerEvent, asyncio.Future[None]] | None] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        ready: Ready,
+        spec: AppSpec,
+        keeper: Keeper,
+        log: Log,
+        store: Store,
+        set_status: SetStatus,
+        call: Call,
+    ) -> App:
+        app = cls(ready, spec, log, store, set_status, call)
+        app.runner = Runner.open(spec, keeper, log, app._on_event)
+        app._writer = asyncio.create_task(app._write(), name=f"record {ready.place.project_id}")
+        return app
+
+    @property
+    def project_id(self) -> str:
+        return self.ready.place.project_id
+
+    async def replace(self, ready: Ready, spec: AppSpec) -> None:
+        """What the next run is."""
+        self.ready, self.spec = ready, spec
+        self.error, self.gave_up = None, False
+        await self.runner.replace(spec)
+
+    async def settled(self) -> None:
+        """Returns when everything told so far is on disk."""
+        await self._queue.join()
+
+    async def aclose(self) -> None:
+        """Stop what runs and write the last events."""
+        if self._ending is not None:
+            await asyncio.wait([self._ending])
+        await self.runner.aclose()
+        await self._queue.join()
+        self._queue.put_nowait(None)
+        if self._writer is not None:
+            await self._writer
+
+    def _on_event(self, event: RunnerEvent) -> Awaitable[None] | None:
+        self.changes += 1
+        if isinstance(event, told.Started):
+            self.log_cursor = self.log.newest
+            self.log_cursors[event.run_id] = self.log_cursor
+            self.begun.set()
+        elif isinstance(event, told.Failed):
+            self.begun.set()
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((event, written))
+        return written if isinstance(event, told.Exited) else None
+
+    async def _write(self) -> None:
+        while (entry := await self._queue.get()) is not None:
+            event, written = entry
+            try:
+                await self._record(event)
+            except Problem as problem:  # the store's own: the app goes on, and the daemon's log tells it
+                _log.error(
+                    "event_not_kept",
+                    runtime_event=type(event).__name__,
+                    code=problem.code,
+                    detail=problem.detail,
+                )
+            finally:
+                self.changes += 1
+                if not written.done():
+                    written.set_result(None)
+                self._queue.task_done()
+
+    async def _record(self, event: RunnerEvent) -> None:
+        match event:
+            case told.Started():
+                await self._started(event)
+            case told.Ready():
+                self._was_ready = True
+                values = {"state": "running"} | ({} if event.recovered else {"ready_at": stamp(event.at)})
+                note = self._note("runtime.ready", {"run_id": event.run_id, "recovered": event.recovered})
+                await self._store.write(rows.change(event.run_id, values, [note]))
+                await self._status(ProjectStatus.RUNNING)
+            case told.Unhealthy():
+                payload: dict[str, Any] = {
+                    "run_id": event.run_id,
+                    "probe": event.probe,
+                    "reason": event.reason,
+                }
+                note = self._note("runtime.unhealthy", payload, failed=True)
+                await self._store.write(rows.change(event.run_id, {}, [note]))
+            case told.Exited():
+                await self._exited(event)
+            case told.Restarted():
+                payload = {
+                    "run_id": event.run_id,
+                    "previous": event.previous,
+                    "restarts": event.restarts,
+                    "reason": event.reason,
+                }
+                note = self._note("runtime.restarted", payload, asked=True)
+                await self._store.write(rows.change(event.run_id, {"restarts": event.restarts}, [note]))
+            case told.Stopped():
+                payload = {"run_id": event.run_id, "reason": self.stop_reason or event.reason}
+                note = self._note(
+                    "runtime.failed" if self.gave_up else "runtime.stopped", payload, asked=True
+                )
+                await self._store.write(rows.change(event.run_id, {}, [note]))
+                await self._status(ProjectStatus.ERROR if self.gave_up else ProjectStatus.STOPPED)
+            case told.Failed():
+                said = self.error.text if self.error else event.reason
+                payload = {"run_id": event.run_id, "code": event.code, "reason": event.reason, "error": said}
+                note = self._note("runtime.failed", payload, failed=True)
+                await self._store.write(
+                    rows.change(event.run_id, {"state": "failed", "reason": said}, [note])
+                )
+                await self._status(ProjectStatus.ERROR)
+
+    async def _started(self, event: told.Started) -> None:
+        spec = self.spec
+        values = {
+            "state": "starting",
+            "pid": event.pid,
+            "command": json.dumps(list(spec.command)),
+            "host": spec.host,
+            "port": spec.port,
+            "log_cursor": self.log_cursors.pop(event.run_id, None),
+            "started_at": stamp(event.at),
+        }
+        payload = {
+            "run_id": event.run_id,
+            "pid": event.pid,
+            "command": list(spec.command),
+            "host": spec.host,
+            "port": spec.port,
+            "warnings": list(self.ready.warnings),
+        }
+        note = self._note("runtime.started", payload, asked=True)
+        await self._store.write(rows.begin(event.run_id, self.project_id, values, note))
+
+    async def _exited(self, event: told.Exited) -> None:
+        found: truth.Truth | None = None
+        if event.failure and not event.asked:
+            self.last_words = await self._last_lines(event.run_id)
+            found = truth.find(self.last_words)
+            self.error = found
+        reason = found.text if found else event.reason
+        values = {
+            "state": "stopped",
+            "reason": reason,
+            "exited_at": stamp(event.at),
+            "exit_code": event.exit_code,
+            "exit_signal": event.exit_signal,
+        }
+        payload = {
+            "run_id": event.run_id,
+            "exit_code": event.exit_code,
+            "exit_signal": event.exit_signal,
+            "asked": event.asked,
+            "forced": event.forced,
+            "leftovers": event.leftovers,
+            "reason": event.reason,
+            "error": found.text if found else None,
+            "next_start_in": event.next_start_in,
+        }
+        note = self._note(
+            "runtime.exited", payload, asked=event.asked, failed=event.failure and not event.asked
+        )
+        await self._store.write(rows.change(event.run_id, values, [note]))
+        if found and found.cause in HOPELESS and not self._was_ready and event.next_start_in is not None:
+            self.gave_up, self.stop_reason = True, found.text
+            self._ending = asyncio.create_task(self._give_up(), name=f"give up {self.project_id}")
+
+    async def _give_up(self) -> None:
+        with contextlib.suppress(NotRunning):
+            await self.runner.stop()
+
+    async def _last_lines(self, run_id: str) -> list[str]:
+        try:
+            page = await self.log.page(None, LAST_LINES, filters=Filters(run=run_id))
+        except LogError as fault:
+            _log.warning("last_lines_unreadable", run_id=run_id, reason=str(fault))
+            return []
+        return [line.text for line in page.lines]
+
+    async def _status(self, status: ProjectStatus) -> None:
+        try:
+            await self._set_status(self.project_id, status)
+        except Problem as problem:
+            _log.warning("status_not_set", project_id=self.project_id, status=status.value, code=problem.code)
+
+    def _note(
+        self, event_type: str, payload: dict[str, Any], *, asked: bool = False, failed: bool = False
+    ) -> Note:
+        call = self.call if asked else AT_DAEMON
+        outcome = Outcome.FAILED if failed or event_type == "runtime.failed" else Outcome.OK
+        return Note(event_type, self.project_id, payload, call.actor, call.request_id or None, outcome)
+
+
+def moment(at: datetime | None) -> str | None:
+    """A time of the supervisor as the contract writes it."""
+    return None if at is None else stamp(at)
