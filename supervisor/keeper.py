@@ -1,8 +1,9 @@
 """Who keeps the processes: the interface. Its form within this process is in local.py.
 
-A keeper makes a process on word, signals it on word, says when it ended, and ends everything that belongs to a run. It decides
-nothing: when to start again is the runner's business. It names processes by run id only, so that no reused process id is ever
-signalled, and it hands the output of a run straight to the log. Another form of the same interface speaks to the launcher; so nothing here may need the caller and the process to share anything but values.
+A keeper makes a process on word, signals it on word, says when it ended, and ends everything that belongs to a run. It
+decides nothing: when to start again is the runner's business. It names processes by run id only, so that no reused process id
+is ever signalled, and it hands the output of a run straight to the log. Another form of the same interface speaks to the
+launcher; so nothing here may need the caller and the process to share anything but values.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Run:
 
 class Keeper(Protocol):
     """All methods may be called from the loop's thread only. A run is known from `spawn` until `acknowledge`."""
+
+    id: str  # of the home: what one life left is found by it in the next
 
     async def spawn(self, order: SpawnOrder) -> Spawned:
         """Raises CommandNotFound, CommandNotExecutable, WorkingDirectoryMissing, SpawnFailed, RunExists, UnknownSocket."""

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -63,8 +63,7 @@ class _Run:
     pid: int
     pidfd: int | None
     family: kin.Family
-    exit: Exit | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Future[Exit]
     reaped: bool = False
     clearing: asyncio.Task[Cleared] | None = None
 
@@ -72,8 +71,9 @@ class _Run:
 class LocalKeeper:
     """`keeper_id` names the home: what one life of it started, a later one with the same name finds and ends."""
 
-    def __init__(self, keeper_id: str, logs: Callable[[str], Taker]) -> None:
-        self._id = keeper_id
+    def __init__(self, keeper_id: str, logs: Callable[[str], Taker], reap_strays: bool = True) -> None:
+        self.id = keeper_id
+        self._reap_strays = reap_strays
         self._logs = logs
         self._runs: dict[str, _Run] = {}
         self._sockets: dict[str, tuple[socket.socket, str]] = {}
@@ -96,7 +96,7 @@ class LocalKeeper:
             raise SpawnFailed(
                 f"No pipes for its output: {error.strerror}.", errno=error.errno or 0
             ) from error
-        marks = {child.RUN_MARK: order.run_id, child.KEEPER_MARK: self._id}
+        marks = {child.RUN_MARK: order.run_id, child.KEEPER_MARK: self.id}
         try:
             pid = child.spawn(order.command, str(order.cwd), order.env, output, marks, listening)
         except child.CannotSpawn as refusal:
@@ -116,9 +116,9 @@ class LocalKeeper:
         pidfd = None
         with contextlib.suppress(OSError):  # none left: the thread does it
             pidfd = child.open_pidfd(pid)
-        run = _Run(order, pid, pidfd, kin.Family(order.run_id, pid))
-        self._runs[order.run_id] = run
         loop = asyncio.get_running_loop()
+        run = _Run(order, pid, pidfd, kin.Family(order.run_id, pid), loop.create_future())
+        self._runs[order.run_id] = run
         if pidfd is not None:
             loop.add_reader(pidfd, self._note_exit, run)
         else:
@@ -131,19 +131,18 @@ class LocalKeeper:
             loop.call_soon_threadsafe(self._note_exit, run)
 
     def _note_exit(self, run: _Run) -> None:
-        if run.exit is not None:
+        if run.ended.done():
             return
         ended = child.look_at_exit(run.pid)
         if ended is None:
             return
         if run.pidfd is not None:
             asyncio.get_running_loop().remove_reader(run.pidfd)
-        run.exit = Exit(run.order.run_id, run.pid, *ended, at=datetime.now(UTC))
-        run.ended.set()
+        run.ended.set_result(Exit(run.order.run_id, run.pid, *ended, at=datetime.now(UTC)))
 
     async def signal(self, run_id: str, signum: int) -> bool:
         run = self._run(run_id)
-        if run.exit is not None or run.reaped:
+        if run.ended.done() or run.reaped:
             return False
         run.family.look()  # who is there now is known for good, even when it leaves its parents and its environment
         # Not reaped before `clear`: the number is still its own.
@@ -153,10 +152,7 @@ class LocalKeeper:
         return True
 
     async def exited(self, run_id: str) -> Exit:
-        run = self._run(run_id)
-        await run.ended.wait()
-        assert run.exit is not None
-        return run.exit
+        return await asyncio.shield(self._run(run_id).ended)
 
     async def members(self, run_id: str) -> tuple[int, ...]:
         run = self._run(run_id)
@@ -174,8 +170,7 @@ class LocalKeeper:
         await _drive(ending)
         if not run.reaped:
             self._note_exit(run)
-            if run.exit is None:  # found by nobody, so it has ended, but its descriptor has not said so yet
-                await run.ended.wait()
+            await run.ended
             run.reaped = child.reap(run.pid)
             run.family.forget_first()
             if run.pidfd is not None:
@@ -185,13 +180,16 @@ class LocalKeeper:
 
     async def acknowledge(self, run_id: str) -> None:
         run = self._run(run_id)
-        if run.exit is None:
+        if not run.ended.done():
             raise SupervisorError(f"The run {run_id} still lives.")
         await self.clear(run_id)
         del self._runs[run_id]
 
     async def runs(self) -> tuple[Run, ...]:
-        return tuple(Run(run.order.run_id, run.pid, run.order.log, run.exit) for run in self._runs.values())
+        return tuple(
+            Run(run.order.run_id, run.pid, run.order.log, run.ended.result() if run.ended.done() else None)
+            for run in self._runs.values()
+        )
 
     def _run(self, run_id: str) -> _Run:
         try:
@@ -202,13 +200,17 @@ class LocalKeeper:
     # -- what others left
 
     async def sweep(self) -> Cleared:
-        ending = kin.Ending(kin.Orphans(self._id), kill_at=time.monotonic() + SWEEP_GRACE)
+        ending = kin.Ending(kin.Orphans(self.id), kill_at=time.monotonic() + SWEEP_GRACE)
         await _drive(ending)
         return Cleared(len(ending.ended), ending.killed_beside, ending.ended)
 
     def _listen_for_children(self) -> None:
         """Orphans that end by themselves come to us as zombies: reap them, some time after a child's end was heard of."""
-        if self._hears_children or threading.current_thread() is not threading.main_thread():
+        if (
+            self._hears_children
+            or not self._reap_strays
+            or threading.current_thread() is not threading.main_thread()
+        ):
             return
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._look_for_strays_later)
         self._hears_children = True
