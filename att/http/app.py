@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -122,7 +123,7 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
         request.writer.output_size = 0
         return None
     problem = ExpectationFailed("Only `100-continue` can be expected.")
-    given = request_id(request.headers.get("X-Request-Id"))
+    request[REQUEST_ID] = given = request_id(request.headers.get("X-Request-Id"))
     return problem_response(problem, instance=request.path, request_id=given)
 
 
@@ -181,18 +182,20 @@ async def _answered(request: web.Request, handler: Answer) -> web.StreamResponse
     except (HttpProcessingError, web.RequestPayloadError) as error:
         raise BadRequest(f"The body could not be read: {plain(str(error))[:200]}.") from None
     except Exception as error:
-        log.exception(
+        log.error(
             "request_failed",
             method=request.method,
             path=plain(request.path),
             request_id=request[REQUEST_ID],
             error=type(error).__name__,
+            traceback=traceback.format_exc(),  # not left to the log, which may print variables, tokens among them
         )
         raise Problem("Something went wrong that was not foreseen.") from None
 
 
 async def _head(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer has."""
+    response.headers["Server"] = "att"
     id_ = request.get(REQUEST_ID)
     response.headers["X-Request-Id"] = (
         id_ if id_ is not None else request_id(request.headers.get("X-Request-Id"))

@@ -65,12 +65,14 @@ class Asking:
             self._take_body(body, values, faults)
         elif self._gate is not None:
             self._check_body(b"{}", faults)
-        if faults:
-            raise invalid(faults)
         try:
             ask = self.model.model_validate(values)
         except ValidationError as error:
-            raise invalid([self._told(each) for each in error.errors(include_url=False)]) from None
+            named = {fault["field"].partition(".")[0] for fault in faults}
+            told = [self._told(each) for each in error.errors(include_url=False)]
+            faults += [fault for fault in told if fault["field"].partition(".")[0] not in named]
+        if faults:
+            raise invalid(faults)
         for name, wire in self._numbers:
             if not _countable(getattr(ask, name)):
                 raise invalid([_fault(wire, self._where[wire], _TOO_LARGE)])
@@ -97,14 +99,14 @@ class Asking:
         except ValueError as error:
             raise MalformedJson(f"The body is not valid JSON: {error}.") from None
         if not isinstance(data, dict):
-            faults.append(_fault("", "body", "The body must be a JSON object."))
-        elif unknown := [name for name in data if name not in self._body]:
-            faults.extend(_fault(name, "body", "This field is not known here.") for name in unknown)
-        else:
-            if _SUSPECT.search(raw):
-                faults.extend(_fault(where, "body", _TOO_LARGE) for where in _uncountable(data, ""))
-            self._check_body(raw, faults)
-            values.update(data)
+            raise invalid([_fault("", "body", "The body must be a JSON object.")])
+        if _SUSPECT.search(raw):
+            faults.extend(_fault(where, "body", _TOO_LARGE) for where in _uncountable(data, ""))
+        unknown = data.keys() - self._body
+        if self._gate is None:
+            faults.extend(_fault(name, "body", "This field is not known here.") for name in sorted(unknown))
+        self._check_body(raw, faults)
+        values.update((name, value) for name, value in data.items() if name not in unknown)
 
     def _check_body(self, raw: bytes, faults: list[Fault]) -> None:
         if self._gate is not None:

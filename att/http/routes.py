@@ -114,7 +114,7 @@ class Route:
         query: Any = request.query
         stream, query = self._choice.of(request.headers.get("Accept"), query)
         body = await self._read_body(request)
-        ask = self._asking.read(request.match_info, query, request.query_string, body)
+        ask = self._asking.read(request.match_info, query, request.rel_url.raw_query_string, body)
         if stream is not None:
             chunks = await self._bound.open(stream, ask, call)
             return await live.send(request, chunks, stream.media_type, self._door.streams, call.request_id)

@@ -40,9 +40,9 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        given = request.headers.get("X-Request-Id")
-        response = problem_response(from_parser(status, message), instance="", request_id=request_id(given))
-        response.headers["X-Request-Id"] = request_id(given)
+        given = request_id(request.headers.get("X-Request-Id"))
+        response = problem_response(from_parser(status, message), instance="", request_id=given)
+        response.headers.update({"X-Request-Id": given, "Server": "att"})
         response.force_close()
         return response
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from contextlib import suppress
 
 import structlog
@@ -48,13 +49,17 @@ class Socket:
         call = Call(
             request[REQUEST_ID], caller.actor, caller.scopes, "websocket", headers.get("Last-Event-ID")
         )
-        ask = self._asking.read(request.match_info, request.query, request.query_string, b"")
+        ask = self._asking.read(request.match_info, request.query, request.rel_url.raw_query_string, b"")
         chunks = await self._bound.open(self._stream, ask, call)
         socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=_LONGEST, compress=False)
         if not upgrade or not socket.can_prepare(request).ok:
             await _close(chunks)
             raise UpgradeRequired("This is not a valid WebSocket handshake.")
-        live = self._door.streams.add()
+        try:
+            live = self._door.streams.add()
+        except Problem:
+            await _close(chunks)
+            raise
         code, reason = WSCloseCode.OK, b""
         reader: asyncio.Task[None] | None = None
         try:
@@ -69,13 +74,14 @@ class Socket:
             live.task.uncancel()
             code = WSCloseCode.SERVICE_RESTART if live.ended is End.DRAIN else WSCloseCode.OK
         except Problem as problem:
-            told = problem_bytes(problem, instance=request.path, request_id=call.request_id)
-            await socket.send_str(f'{{"problem": {told.decode()}}}')
+            body = problem_bytes(problem, instance=request.path, request_id=call.request_id)
+            await socket.send_str(f'{{"problem": {body.decode()}}}')
             code = WSCloseCode.INTERNAL_ERROR
         except ConnectionError:
             pass
         except Exception:
-            log.exception("socket_failed", path=plain(request.path), request_id=call.request_id)
+            told = traceback.format_exc()
+            log.error("socket_failed", path=plain(request.path), request_id=call.request_id, traceback=told)
             code, reason = WSCloseCode.INTERNAL_ERROR, b"internal_error"
         finally:
             self._door.streams.remove(live)

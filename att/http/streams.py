@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from enum import Enum
@@ -19,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from att.catalogue import Chunks
-from att.http.answering import problem_bytes
+from att.http.answering import plain, problem_bytes
 from att.metrics import Metrics
 from att.problems import Problem, Unavailable
 
@@ -100,7 +101,11 @@ async def send(
         await _close(chunks)
         await response.prepare(request)
         return response
-    live = streams.add()
+    try:
+        live = streams.add()
+    except Unavailable:
+        await _close(chunks)
+        raise
     beats: asyncio.Task[None] | None = None
     try:
         watch = getattr(request.protocol, "when_gone", None)
@@ -145,7 +150,8 @@ async def _pump(
     except ConnectionError:
         raise
     except Exception:
-        log.exception("stream_failed", path=request.path, request_id=request_id)
+        trace = traceback.format_exc()
+        log.error("stream_failed", path=plain(request.path), request_id=request_id, traceback=trace)
         unknown = Problem("The stream could not go on.")
         told = problem_bytes(unknown, instance=request.path, request_id=request_id)
     else:
