@@ -55,7 +55,7 @@ class Home:
                 os.unlink(os.path.join(self.run_path, name))
 
     def load(self) -> tuple[Record, str]:
-        """The boot record, and why it had to be made anew ("" when it had not)."""
+        """The boot record, and why it had to be made anew ("" when it had not, or at a first start)."""
         try:
             data = read_file(self.record_path, SMALL)
             if data is not None:

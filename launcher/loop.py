@@ -75,6 +75,7 @@ class Launcher:
         period = watchdog_period(self._env, os.getpid())
         if period is not None:
             self._watchdog(period)
+        self._save(ev.Save())  # one that was made anew is on disk before anything is started from it
         self._scan()
         self._step(ev.Begin())
         while self._code is None:

@@ -83,9 +83,14 @@ class Record:
     def fallback(self) -> str | None:
         """The release to go back to.
 
-        Good, not the present one, not given up: the previous one first, then the newest.
+        Good, not the present one, not given up: the previous one first, then the
+        newest, at last what is installed beside the launcher.
         """
-        for name in (self.previous, *reversed(self.releases)):
+        for name in (
+            self.previous,
+            *(name for name in reversed(self.releases) if name != INSTALLED),
+            INSTALLED,
+        ):
             if name != self.current and name not in self.given_up and self.state(name) is ReleaseState.GOOD:
                 return name
         return None

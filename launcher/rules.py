@@ -122,17 +122,21 @@ class Rules:
 
     def _settle(self, now: float) -> None:
         """What continuous health has brought by now, and when it brings more."""
-        record, limits, lasted = self.record, self.limits, now - self._healthy_since
-        if lasted >= limits.reset_after:
+        record, limits, since = self.record, self.limits, self._healthy_since
+        if now >= since + limits.reset_after:
             self._delay_step = self._asked = 0
             if record.rung is Rung.NORMAL:
                 record.given_up = []
-        if lasted >= limits.probation and self.active is not None and record.state(self.active) in CANDIDATE:
+        if (
+            now >= since + limits.probation
+            and self.active is not None
+            and record.state(self.active) in CANDIDATE
+        ):
             record.mark(self.active, ReleaseState.GOOD)
             record.tries = 0
             self._out.append(ev.Note("good", self.active))
-        ahead = [at for at in (limits.reset_after, limits.probation) if at > lasted]
-        self._until = self._healthy_since + min(ahead) if ahead else None
+        ahead = [since + lasts for lasts in (limits.reset_after, limits.probation)]
+        self._until = min((at for at in ahead if at > now), default=None)
 
     def _unhealthy(self, event: ev.Unhealthy, now: float) -> None:
         self._out.append(ev.Note("unhealthy", self.active, event.why))
@@ -151,7 +155,7 @@ class Rules:
         release, healthy = self.active, self._was_healthy
         self.active, self._was_healthy = None, False
         self._out.append(ev.Note("exited", release, event.text or kind.value))
-        if healthy and now - self._healthy_since >= self.limits.reset_after:
+        if healthy and now >= self._healthy_since + self.limits.reset_after:
             self._delay_step = self._asked = 0
         if not healthy:
             record.deaths += 1

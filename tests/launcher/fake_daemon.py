@@ -1,12 +1,14 @@
 """A daemon as the launcher sees one, for its tests: behaves as `ATT_HOME/behaviour.json` says for its release.
 
-Keys: `exit` (a code, at once), `signal` (kills itself), `deaf` (never serves health), `status` (what health says), `hang` (serves, then
-stops answering when asked at /hang), `ignore_term`. It answers HTTP on the shared socket with what it is, and obeys:
-/exit/N, /hang, /sick, /say/TYPE/RELEASE (a control message), /garbage (bytes that are no message), /silent (closes the channel).
+Keys: `exit` (a code, at once), `signal` (kills itself), `deaf` (never serves health), `status` (what health says),
+`claims` (as which release), `keep_alive`, `ignore_term`, `never_drains`, `dies_active`. It answers HTTP on the shared
+socket with what it is, and obeys: /exit/N, /hang, /sick, /say/TYPE/RELEASE (a control message), /garbage (bytes that are no message),
+/silent (closes the channel).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -51,9 +53,13 @@ class Fake:
             "argv": sys.argv[1:],
             "mask": sorted(int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])),
             "ignored": sorted(
-                int(n) for n in signal.valid_signals() if signal.getsignal(n) is signal.SIG_IGN and n != signal.SIGPIPE
+                int(n)
+                for n in signal.valid_signals()
+                if signal.getsignal(n) is signal.SIG_IGN and n != signal.SIGPIPE
             ),
-            "fds": sorted(int(name) for name in os.listdir("/proc/self/fd")) if os.path.isdir("/proc") else [],
+            "fds": sorted(int(name) for name in os.listdir("/proc/self/fd"))
+            if os.path.isdir("/proc")
+            else [],
             "private": [k for k in os.environ if k.startswith(("LISTEN_", "NOTIFY_", "WATCHDOG_"))],
             "leader": os.getsid(0) == os.getpid(),
         }
@@ -67,7 +73,9 @@ class Fake:
             sys.exit(int(str(self.wants["exit"])))
         if "signal" in self.wants:
             os.kill(os.getpid(), int(str(self.wants["signal"])))
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if self.wants.get("ignore_term") else lambda *_: sys.exit(0))
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN if self.wants.get("ignore_term") else lambda *_: sys.exit(0)
+        )
         self.selector.register(self.channel, selectors.EVENT_READ, self.talk)
         self.channel.send({"type": "hello", "protocol": [1, 1]})
         if not self.wants.get("deaf"):
@@ -90,7 +98,9 @@ class Fake:
         client.recv(4096)
         status = "sick" if self.sick else self.wants.get("status", "ok")
         release = self.wants.get("claims", RELEASE)
-        body = json.dumps({"status": status, "release": release, "boot_id": os.environ["ATT_BOOT_ID"]}).encode()
+        body = json.dumps(
+            {"status": status, "release": release, "boot_id": os.environ["ATT_BOOT_ID"]}
+        ).encode()
         reply(client, body, keep_open=bool(self.wants.get("keep_alive")))
 
     def accept(self) -> None:
@@ -101,7 +111,12 @@ class Fake:
         client.settimeout(5)
         path = client.recv(4096).split(b" ")[1].decode()
         word, *rest = path.strip("/").split("/")
-        done = {"release": RELEASE, "boot_id": os.environ["ATT_BOOT_ID"], "pid": os.getpid(), "heard": self.heard}
+        done = {
+            "release": RELEASE,
+            "boot_id": os.environ["ATT_BOOT_ID"],
+            "pid": os.getpid(),
+            "heard": self.heard,
+        }
         if word == "say":
             self.channel.send({"type": rest[0], "release": rest[1]})
         elif word == "garbage":
@@ -142,10 +157,8 @@ class Fake:
 
 def reply(client: socket.socket, body: bytes, keep_open: bool = False) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    try:
+    with contextlib.suppress(OSError):
         client.sendall(head.encode() + body)
-    except OSError:
-        pass
     if keep_open:
         KEPT.append(client)
     else:
