@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from att.catalogue import Call, Effect, Room, Scope
-from att.health.models import AskHealth, Health, Status
+from att.health.models import AskHealth, Health
 from att.health.vitals import Vitals
 from att.problems import Unavailable
 
@@ -22,7 +22,7 @@ async def health(ask: AskHealth, call: Call, vitals: Vitals) -> Health:
     """Tell whether the daemon lives, or with `ready` whether it can take work."""
     checks = vitals.checks()
     status = vitals.status(checks)
-    if ask.ready and status is not Status.OK:
+    if ask.ready and not vitals.can_work(checks):
         raise NotReady(f"The daemon is {status}.", state=str(status))
     told = Health(status=status, release=vitals.release, version=vitals.version)
     if Scope.READ in call.scopes:

@@ -26,16 +26,26 @@ class Vitals:
         self._clock = clock
         self._born = clock()
         self._parts: dict[str, Ask] = {}
+        self._needed: set[str] = set()
 
-    def add(self, name: str, ask: Ask) -> None:
-        """A part of the daemon: `ask` returns None when it is well, else the reason."""
+    def add(self, name: str, ask: Ask, *, needed: bool = False) -> None:
+        """A part of the daemon: `ask` returns None when it is well, else the reason.
+
+        Without a part that is `needed` the daemon cannot take work; without another it is degraded.
+        """
         self._parts[name] = ask
+        if needed:
+            self._needed.add(name)
 
     def ready(self) -> None:
         self.state = Status.OK
 
     def stopping(self) -> None:
         self.state = Status.STOPPING
+
+    def can_work(self, checks: list[Check]) -> bool:
+        """Whether the daemon has started, is not stopping, and has all that it needs."""
+        return self.state is Status.OK and all(check.ok or check.name not in self._needed for check in checks)
 
     @property
     def uptime(self) -> float:

@@ -25,7 +25,7 @@ from att.http.answering import from_aiohttp, plain, problem_response, request_id
 from att.http.errors import BadRequest, ExpectationFailed
 from att.http.front import Front
 from att.http.guard import SAFE, Guard, require
-from att.http.openapi import Document
+from att.http.openapi import API, Document
 from att.http.routes import COUNT, REQUEST_ID, Answer, Audit, Doorway, Route
 from att.http.session import Session
 from att.http.sockets import Socket
@@ -33,7 +33,6 @@ from att.http.streams import Streams
 from att.metrics import CONTENT_TYPE, Metrics
 from att.problems import Problem
 
-API = "/api/v1"
 PAGE = Path(__file__).parent / "page" / "index.html"
 FOREIGN: web.RequestKey[bool] = web.RequestKey("foreign", bool)  # from another page, one that is allowed
 STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)

@@ -113,7 +113,8 @@ class Asking:
             try:
                 self._gate.validate_json(raw)
             except ValidationError as error:
-                faults.extend(self._told(each, "body") for each in error.errors(include_url=False))
+                found = error.errors(include_url=False)
+                faults.extend(self._told(each, "body") for each in found if not _whole(each))
 
     def _told(self, error: Any, where: str = "") -> Fault:
         location = [str(part) for part in error["loc"]]
@@ -151,6 +152,12 @@ def _gate(operation: Operation) -> SchemaValidator:
     if not isinstance(validator, SchemaValidator):
         raise TypeError(f"{operation.name}: the input model is not complete")
     return validator
+
+
+def _whole(error: Any) -> bool:
+    """Whether it is only about 85.0 for 85, which JSON does not tell apart."""
+    given = error["input"]
+    return error["type"] == "int_type" and isinstance(given, float) and given.is_integer()
 
 
 def _fault(field: str, where: str, message: str) -> Fault:

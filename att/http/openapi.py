@@ -27,6 +27,7 @@ from att.http.streams import FORMATS, TEXT
 from att.problems import Forbidden, InvalidRequest, Problem, Unauthorized, Unavailable
 
 Json = dict[str, Any]
+API = "/api/v1"
 _REF = "#/components/schemas/"
 _PLAIN_TEXT = "^[^\\x00]*$"
 _EVERYWHERE: tuple[type[Problem], ...] = (
@@ -74,15 +75,12 @@ def build(operations: Sequence[Operation], version: str) -> Json:
     schemas = _Schemas(operations)
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(_template(operation.path), {})[operation.method.lower()] = _entry(operation, schemas)
-    paths["/session"] = _session(schemas)
-    paths["/openapi.json"] = {
-        "get": _own("openapi", "This document.", "application/json", {"type": "object"})
-    }
-    paths["/metrics"] = {
-        "servers": [{"url": "/"}],
-        "get": _own("metrics", "Figures for Prometheus.", TEXT, {"type": "string"}),
-    }
+        path = API + _template(operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _entry(operation, schemas)
+    paths[f"{API}/session"] = _session(schemas)
+    this = _own("openapi", "This document.", "application/json", {"type": "object"})
+    paths[f"{API}/openapi.json"] = {"get": this}
+    paths["/metrics"] = {"get": _own("metrics", "Figures for Prometheus.", TEXT, {"type": "string"})}
     document: Json = {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -92,7 +90,7 @@ def build(operations: Sequence[Operation], version: str) -> Json:
             "description": "Keeps one NVIDIA NeMo Agent Toolkit app running, and lets people and agents look after it.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/api/v1"}],
+        "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"session": []}],
         "tags": [{"name": name} for name in sorted({o.room for o in operations} | {"door"})],
         "paths": paths,

@@ -239,13 +239,17 @@ async def list_things(ask: ListThings, things: Things) -> ThingPage:
     return ThingPage(things=found[: ask.limit], next_cursor=None)
 
 
-@room.operation("GET", "/things/{thing_id}", effect=Effect.READ, errors=(ThingNotFound,), aliases=("thing.show",))
+@room.operation(
+    "GET", "/things/{thing_id}", effect=Effect.READ, errors=(ThingNotFound,), aliases=("thing.show",)
+)
 async def get(ask: OneThing, things: Things) -> Thing:
     """Show a thing."""
     return things.get(ask.thing_id)
 
 
-@room.operation("DELETE", "/things/{thing_id}", effect=Effect.DESTRUCTIVE, errors=(ThingNotFound,), status=204)
+@room.operation(
+    "DELETE", "/things/{thing_id}", effect=Effect.DESTRUCTIVE, errors=(ThingNotFound,), status=204
+)
 async def delete(ask: OneThing, things: Things) -> None:
     """Take a thing away."""
     things.get(ask.thing_id)

@@ -62,7 +62,9 @@ def test_a_body_in_pieces_that_grows_too_large(shared: Served) -> None:
     assert b"body_too_large" in told
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""]
+)
 def test_a_body_of_another_type(shared: Served, kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
     refused(shared.ask("POST", "/things", b'{"name": "x"}', headers=headers), 415, "unsupported_media_type")
@@ -110,6 +112,13 @@ def test_a_body_that_does_not_fit(shared: Served, body: Any, names: set[str]) ->
     assert fields(problem) == {("body", name) for name in names}
 
 
+def test_a_whole_number_may_be_written_with_a_point(shared: Served) -> None:
+    answer = shared.ask("POST", "/things?dry_run=1", b'{"name": "x", "size": 85.0}', headers=JSON)
+    assert (answer.status, answer.json["size"]) == (201, 85)
+    answer = shared.ask("POST", "/things?dry_run=1", b'{"name": "x", "size": 1001.0}', headers=JSON)
+    assert fields(answer.problem) == {("body", "size")}
+
+
 def test_a_number_that_json_has_and_we_do_not(shared: Served) -> None:
     body = b'{"name": "x", "price": 1e999}'
     problem = refused(shared.ask("POST", "/things", body, headers=JSON), 422, "invalid_request")
@@ -147,7 +156,9 @@ def test_a_query_that_means_the_replacement_character(shared: Served) -> None:
 
 def test_a_path_that_does_not_fit(shared: Served) -> None:
     assert fields(refused(shared.ask("GET", "/things/%00"), 422, "invalid_request")) == {("path", "thing_id")}
-    assert fields(refused(shared.ask("GET", f"/things/{'x' * 41}"), 422, "invalid_request")) == {("path", "thing_id")}
+    assert fields(refused(shared.ask("GET", f"/things/{'x' * 41}"), 422, "invalid_request")) == {
+        ("path", "thing_id")
+    }
     refused(shared.ask("GET", "/things/%FF"), 404, "thing_not_found")
     refused(shared.ask("GET", "/things/a%2Fb"), 404, "thing_not_found")
     refused(shared.ask("GET", "/things/lamp?thing_id=lamp"), 422, "invalid_request")
@@ -164,9 +175,13 @@ def test_an_empty_object_where_no_body_is_taken(shared: Served) -> None:
     refused(shared.ask("DELETE", "/things/none", {}), 404, "thing_not_found")
 
 
-@pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer", "Basic " + TOKEN, TOKEN, "Bearer " + TOKEN + "x", "Bearer \xe9"])
+@pytest.mark.parametrize(
+    "given", [None, "Bearer wrong", "Bearer", "Basic " + TOKEN, TOKEN, "Bearer " + TOKEN + "x", "Bearer \xe9"]
+)
 def test_no_token_or_a_wrong_one(shared: Served, given: str | None) -> None:
-    answer = shared.ask("GET", "/things", token=None, headers={"Authorization": given} if given is not None else {})
+    answer = shared.ask(
+        "GET", "/things", token=None, headers={"Authorization": given} if given is not None else {}
+    )
     refused(answer, 401, "unauthorized")
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge == 'Bearer realm="att"' + (', error="invalid_token"' if given is not None else "")
@@ -181,7 +196,10 @@ def test_a_token_without_the_scope(shared: Served) -> None:
     assert shared.ask("GET", "/things", token=READER).status == 200
     problem = refused(shared.ask("POST", "/things", {"name": "x"}, token=READER), 403, "missing_scope")
     assert problem["scope"] == "write"
-    assert refused(shared.ask("DELETE", "/things/lamp", token=READER), 403, "missing_scope")["scope"] == "destructive"
+    assert (
+        refused(shared.ask("DELETE", "/things/lamp", token=READER), 403, "missing_scope")["scope"]
+        == "destructive"
+    )
 
 
 def test_a_state_that_does_not_allow_it(shared: Served) -> None:
@@ -230,7 +248,11 @@ def test_bytes_that_are_no_request(shared: Served, sent: bytes) -> None:
 
 
 def test_an_encoding_of_the_body_that_is_broken(shared: Served) -> None:
-    refused(shared.ask("POST", "/things", b"no gzip", headers={**JSON, "Content-Encoding": "gzip"}), 400, "bad_request")
+    refused(
+        shared.ask("POST", "/things", b"no gzip", headers={**JSON, "Content-Encoding": "gzip"}),
+        400,
+        "bad_request",
+    )
 
 
 def test_an_expectation_that_nobody_can_meet(shared: Served) -> None:
@@ -288,7 +310,10 @@ def test_no_address_is_answered_with_a_5xx(shared: Served, query: bytes, path: b
     def percent(data: bytes) -> str:
         return "".join(f"%{byte:02X}" for byte in data)
 
-    for target in (f"/things/{percent(path)}?{percent(query)}", f"/things?tag={percent(query)}&limit={percent(path)}"):
+    for target in (
+        f"/things/{percent(path)}?{percent(query)}",
+        f"/things?tag={percent(query)}&limit={percent(path)}",
+    ):
         answer = shared.ask("GET", target)
         assert answer.status < 500, (target, answer.body)
         if answer.status != 200:

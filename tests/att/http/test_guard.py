@@ -18,7 +18,9 @@ OURS = "http://localhost:8484"
 
 
 def guard(**settings: object) -> Guard:
-    return Guard(Access([Grant("local", TOKEN)]), Settings.model_validate({"home": Path("/nowhere"), **settings}))
+    return Guard(
+        Access([Grant("local", TOKEN)]), Settings.model_validate({"home": Path("/nowhere"), **settings})
+    )
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8484", "LOCALHOST:1", "127.0.0.1:9", "[::1]:8484"])
@@ -51,7 +53,9 @@ def test_an_address_is_a_name_of_ours_only_when_we_listen_beyond_this_machine() 
         guard(listen="0.0.0.0:8484", allow_remote=True).host("evil.example")
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:8485", "localhost:8484", "file://", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:8485", "localhost:8484", "file://", ""]
+)
 def test_other_pages_are_refused(origin: str) -> None:
     with pytest.raises(ForeignOrigin):
         guard().origin(origin, "localhost:8484")
@@ -96,9 +100,16 @@ def test_a_configured_page_may_read_answers_and_errors(tmp_path: Path) -> None:
         origin = {"Origin": "https://page.example"}
         for path, status in (("/things", 200), ("/things/none", 404)):
             answer = house.ask("GET", path, headers=origin)
-            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, origin["Origin"])
+            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (
+                status,
+                origin["Origin"],
+            )
             assert answer.headers["Vary"] == "Origin"
-        asked = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        asked = {
+            **origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
         answer = house.ask("OPTIONS", "/things", token=None, headers=asked)
         assert answer.status == 204
         assert "POST" in answer.headers["Access-Control-Allow-Methods"]
@@ -134,7 +145,10 @@ def test_the_token_is_traded_for_a_cookie_that_scripts_cannot_read(house: Served
 def test_a_session_has_no_more_scopes_than_its_token(house: Served) -> None:
     here = {"Cookie": sign_in(house, READER), "Origin": house.url}
     assert house.ask("GET", "/things", token=None, headers=here).status == 200
-    assert house.ask("POST", "/things", {"name": "x"}, token=None, headers=here).problem["code"] == "missing_scope"
+    assert (
+        house.ask("POST", "/things", {"name": "x"}, token=None, headers=here).problem["code"]
+        == "missing_scope"
+    )
 
 
 def test_a_session_outlives_a_restart(tmp_path: Path) -> None:
@@ -145,7 +159,9 @@ def test_a_session_outlives_a_restart(tmp_path: Path) -> None:
 
 
 def test_signing_out_takes_the_cookie_away(house: Served) -> None:
-    answer = house.ask("DELETE", "/session", token=None, headers={"Cookie": sign_in(house), "Origin": house.url})
+    answer = house.ask(
+        "DELETE", "/session", token=None, headers={"Cookie": sign_in(house), "Origin": house.url}
+    )
     assert answer.status == 204
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
 
@@ -159,10 +175,17 @@ def test_signing_out_takes_the_cookie_away(house: Served) -> None:
         ({"token": 5}, {}, 422, "invalid_request"),
         ({"secret": TOKEN}, {}, 422, "invalid_request"),
         (b"{", {"Content-Type": "application/json"}, 400, "malformed_json"),
-        (f"token={TOKEN}".encode(), {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        (
+            f"token={TOKEN}".encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            415,
+            "unsupported_media_type",
+        ),
     ],
 )
-def test_a_sign_in_that_is_refused(shared: Served, body: object, headers: dict[str, str], status: int, code: str) -> None:
+def test_a_sign_in_that_is_refused(
+    shared: Served, body: object, headers: dict[str, str], status: int, code: str
+) -> None:
     answer = shared.ask("POST", "/session", body, token=None, headers=headers)
     assert (answer.status, answer.problem["code"]) == (status, code)
     assert answer.headers["Set-Cookie"] is None
@@ -184,7 +207,9 @@ def test_a_cookie_that_was_made_up(shared: Served, value: str) -> None:
 
 
 def test_a_session_that_was_lengthened_by_hand(shared: Served) -> None:
-    value = shared.app is not None and Access([Grant("local", TOKEN)]).session_for(TOKEN, time.time() - SESSION_SECONDS - 5)
+    value = shared.app is not None and Access([Grant("local", TOKEN)]).session_for(
+        TOKEN, time.time() - SESSION_SECONDS - 5
+    )
     assert value
     until, rest = value.split(".", 1)
     for cookie in (value, f"{int(until) + 10_000_000}.{rest}"):

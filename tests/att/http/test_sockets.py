@@ -22,7 +22,9 @@ HANDSHAKE = {
 }
 
 
-def talk(house: Served, talk_to: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]], **options: object) -> None:
+def talk(
+    house: Served, talk_to: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]], **options: object
+) -> None:
     async def connect() -> None:
         async with (
             aiohttp.ClientSession(house.url) as session,
@@ -87,11 +89,17 @@ def test_nobody_is_let_in_without_a_token_or_from_another_page(shared: Served) -
     assert shared.ask("GET", "/things/lamp/ws", headers=foreign).problem["code"] == "foreign_origin"
     value = str(shared.ask("POST", "/session").headers["Set-Cookie"]).split(";")[0]
     without = {**HANDSHAKE, "Cookie": value}
-    assert shared.ask("GET", "/things/lamp/ws", token=None, headers=without).problem["code"] == "foreign_origin"
+    assert (
+        shared.ask("GET", "/things/lamp/ws", token=None, headers=without).problem["code"] == "foreign_origin"
+    )
 
 
 def test_a_request_that_is_no_handshake(shared: Served) -> None:
     answer = shared.ask("GET", "/things/lamp/ws")
-    assert (answer.status, answer.problem["code"], answer.headers["Upgrade"]) == (426, "upgrade_required", "websocket")
+    assert (answer.status, answer.problem["code"], answer.headers["Upgrade"]) == (
+        426,
+        "upgrade_required",
+        "websocket",
+    )
     broken = {**HANDSHAKE, "Sec-WebSocket-Key": "x"}
     assert shared.ask("GET", "/things/lamp/ws", headers=broken).status == 426

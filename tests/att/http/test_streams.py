@@ -62,7 +62,9 @@ def grow(house: Served, *lines: str) -> None:
         (None, "?format=text&speed=slow", "text/plain; charset=utf-8"),
     ],
 )
-def test_the_representation_is_chosen_by_accept_or_format(shared: Served, accept: str | None, query: str, kind: str) -> None:
+def test_the_representation_is_chosen_by_accept_or_format(
+    shared: Served, accept: str | None, query: str, kind: str
+) -> None:
     follower = Follower(shared, f"/things/lamp/lines{query}", **({"Accept": accept} if accept else {}))
     assert (follower.response.status, follower.response.headers["Content-Type"]) == (200, kind)
     assert follower.response.headers["X-Request-Id"]
@@ -87,7 +89,10 @@ def test_an_operation_that_only_streams(shared: Served) -> None:
 
 def test_problems_before_the_first_piece_are_problems(shared: Served) -> None:
     for accept in ("text/event-stream", "application/x-ndjson"):
-        assert shared.ask("GET", "/things/none/lines", headers={"Accept": accept}).problem["code"] == "thing_not_found"
+        assert (
+            shared.ask("GET", "/things/none/lines", headers={"Accept": accept}).problem["code"]
+            == "thing_not_found"
+        )
         answer = shared.ask("GET", "/things/lamp/lines?cursor=x", headers={"Accept": accept})
         assert answer.problem["code"] == "bad_cursor"
         assert shared.ask("GET", "/things/lamp/lines", token=None, headers={"Accept": accept}).status == 401
@@ -154,7 +159,9 @@ def test_streams_end_whole_when_the_daemon_stops_and_go_on_after(tmp_path: Path)
     with served(tmp_path) as house:
         house.ask("POST", "/things", {"name": "lamp"})
         grow(house, "one", "two")
-        followers = [Follower(house, f"/things/lamp/lines?format={kind}") for kind in ("sse", "ndjson", "text")]
+        followers = [
+            Follower(house, f"/things/lamp/lines?format={kind}") for kind in ("sse", "ndjson", "text")
+        ]
         for follower in followers:
             assert follower.line()
         house.run(house.runner.cleanup())
