@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select
 
 from att.event.deletion import count_before, delete_before
 from att.event.models import DeletedEvents, DeleteEvents, Event, EventPage, ListEvents, NewEvents, Outcome
-from att.event.query import APPEND, draft, fits, row_of, select_after, select_newest, select_page
+from att.event.query import APPEND, draft, fits, select_after, select_newest, select_page
 from att.event.window import Window
 from att.problems import ProjectNotFound
 from att.store.store import Store
@@ -39,10 +39,10 @@ def record(
     outcome: Outcome = Outcome.OK,
 ) -> Event:
     """Append an event inside a transaction of the caller's: it stands or falls with what it tells of."""
-    event = draft(event_type, project_id, payload, actor, request_id, outcome)
-    key = connection.execute(insert(events).values(row_of(event))).inserted_primary_key
+    new = draft(event_type, project_id, payload, actor, request_id, outcome)
+    key = connection.execute(insert(events).values(new.row)).inserted_primary_key
     assert key is not None  # noqa: S101  (for the type checker: the table has one)
-    return event.model_copy(update={"id": key[0]})
+    return new.event(key[0])
 
 
 class EventLog:
@@ -67,8 +67,8 @@ class EventLog:
         outcome: Outcome = Outcome.OK,
     ) -> Event:
         """Append an event; it is on disk when this returns. Secrets in the payload are replaced."""
-        event = draft(event_type, project_id, payload, actor, request_id, outcome)
-        return event.model_copy(update={"id": await self._store.insert(APPEND, row_of(event))})
+        new = draft(event_type, project_id, payload, actor, request_id, outcome)
+        return new.event(await self._store.insert(APPEND, new.row))
 
     async def page(self, ask: ListEvents) -> EventPage:
         """One page of the events that fit."""

@@ -19,22 +19,32 @@ WHOLE = 65_536
 """Bytes of the payload as JSON."""
 ITEMS = 1_000
 DEPTH = 12
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def clean(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The payload as it is kept. What is clean already comes back the same."""
+    return clean_and_encode(payload)[0]
+
+
+def clean_and_encode(payload: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The payload as it is kept, and that as JSON text."""
     kept = _object(payload, DEPTH)
-    size = len(encode(kept))
-    if size <= WHOLE:
-        return kept
-    small = {key: value for key, value in kept.items() if len(json.dumps(value)) <= 256}
-    short = dict(list(small.items())[:50])
-    return {**short, "cut": f"the payload was too long to be kept ({size} bytes)"}
+    text = _encode(kept)
+    if len(text) <= WHOLE:
+        return kept, text
+    small = {
+        key: value for key, value in kept.items() if len(key) + len(_encode(value)) <= 512 and key != "cut"
+    }
+    kept = {
+        **dict(list(small.items())[:50]),
+        "cut": f"the payload was too long to be kept ({len(text)} bytes)",
+    }
+    return kept, _encode(kept)
 
 
-def encode(payload: Mapping[str, Any]) -> str:
-    """A clean payload as JSON text."""
-    return json.dumps(payload, separators=(",", ":"), allow_nan=False)
+def _encode(value: Any) -> str:
+    return _ENCODER.encode(value)
 
 
 def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
@@ -61,5 +71,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _text(value: str) -> str:
-    whole = hide(value[: 4 * TEXT]).encode("utf-8", "replace").decode()
+    whole = hide(value[: 2 * TEXT])
+    if not whole.isascii():
+        whole = whole.encode("utf-8", "replace").decode()
     return whole if len(whole) <= TEXT else whole[: TEXT - 1] + "…"

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
 
 from att.event.models import Event, EventPage, ListEvents, Order, Outcome
-from att.event.payload import clean, encode
+from att.event.payload import clean_and_encode
 from att.problems import BadCursor
 from att.store.tables import events
 from att.store.times import now, stamp
@@ -27,6 +28,18 @@ _CURSOR = re.compile(r"([ab])([0-9]{1,18})")
 NO_MORE = 2**63 - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event as it will be kept, still without an id."""
+
+    row: dict[str, Any]
+    payload: dict[str, Any]
+
+    def event(self, new_id: int) -> Event:
+        row = {**self.row, "id": new_id, "payload": self.payload, "outcome": Outcome(self.row["outcome"])}
+        return Event.model_construct(**row)
+
+
 def draft(
     event_type: str,
     project_id: str | None,
@@ -34,33 +47,21 @@ def draft(
     actor: str,
     request_id: str | None,
     outcome: Outcome,
-) -> Event:
-    """The event as it will be kept, at this moment, still without an id."""
+) -> Draft:
+    """What happens at this moment, without its secrets."""
     if not _TYPE.fullmatch(event_type) or len(event_type) > 64:
         raise ValueError(f"{event_type!r} is no type of event")
-    return Event(
-        id=0,
-        project_id=project_id,
-        event_type=event_type,
-        payload=clean(payload or {}),
-        timestamp=now(),
-        actor=_one_line(actor),
-        request_id=None if request_id is None else _one_line(request_id),
-        outcome=outcome,
-    )
-
-
-def row_of(event: Event) -> dict[str, Any]:
-    """The columns of an event but its id."""
-    return {
-        "event_type": event.event_type,
-        "project_id": event.project_id,
-        "payload": encode(event.payload),
-        "timestamp": event.timestamp,
-        "actor": event.actor,
-        "request_id": event.request_id,
-        "outcome": event.outcome.value,
+    kept, text = clean_and_encode(payload or {})
+    row = {
+        "event_type": event_type,
+        "project_id": project_id,
+        "payload": text,
+        "timestamp": now(),
+        "actor": _one_line(actor),
+        "request_id": None if request_id is None else _one_line(request_id),
+        "outcome": outcome.value,
     }
+    return Draft(row, kept)
 
 
 def event_of(row: Row[Any]) -> Event:
@@ -165,4 +166,6 @@ def _in_time(connection: Connection, ask: ListEvents) -> list[ColumnElement[bool
 
 
 def _one_line(text: str) -> str:
+    if text.isprintable() and len(text) <= 200:
+        return text
     return " ".join(text.encode("utf-8", "replace").decode().replace("\0", " ").split())[:200]

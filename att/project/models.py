@@ -33,7 +33,10 @@ class Project(BaseModel):
 
 
 class CreateProject(BaseModel):
-    """Exactly one of `template`, `path` and `clone_url`. The name defaults to that of the directory or repository."""
+    """Exactly one of `template`, `path` and `clone_url`.
+
+    The name defaults to that of the directory or repository.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
