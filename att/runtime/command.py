@@ -44,8 +44,9 @@ def is_nat_server(settings: RuntimeSettings) -> bool:
     words = settings.command or _DEFAULT
     if Path(words[0]).name != "nat":
         return False
-    plain = [word for word in words[1:] if not word.startswith("-")]
-    return "serve" in plain or ("start" in plain and "fastapi" in plain)
+    begin = next((n for n, word in enumerate(words) if word in ("serve", "start", "mcp")), len(words))
+    plain = [word for word in words[begin:] if not word.startswith("-")]
+    return plain[:1] == ["serve"] or plain[:2] == ["start", "fastapi"]
 
 
 def uses_nat(settings: RuntimeSettings) -> bool:

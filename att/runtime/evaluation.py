@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import shutil
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -14,8 +16,10 @@ from typing import Any
 from att.runtime import shortrun, truth
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
-from att.runtime.errors import EvalFailed, EvalNotInstalled, EvalTimeout
+from att.runtime.errors import EvalFailed, EvalNotInstalled, EvalTimeout, InvalidNatConfig
+from att.runtime.models import EvalFile, EvalResult, EvalRuntime
 from att.runtime.nat import line_of
+from att.runtime.preflight import Ready
 
 MOST_FILES = 1000
 MOST_JSON = 16 * 1024 * 1024
@@ -77,6 +81,40 @@ async def run(
         raise EvalFailed(f"nat eval ended with {code}: {said}", exit_code=code, lines=list(last)[-30:])
     files = _files(into, since)
     return Outcome(into, files, _scores(into, files), time.monotonic() - began, tuple(last)[-50:])
+
+
+async def evaluate(ask: EvalRuntime, ready: Ready) -> EvalResult:
+    """The whole of it for a project that was looked over: checks, command, private TMPDIR, results."""
+    place, found = ready.place, ready.environment
+    if place.config is None or not found.usable:
+        raise EvalFailed("the project has no NAT config or environment to evaluate")
+    if not isinstance(place.config.data.get("eval"), dict):
+        raise InvalidNatConfig(
+            "the config has no `eval` section", hint="Add `eval:` with a dataset to the config."
+        )
+    check_installed(found)
+    argv = [str(found.bin / "nat"), "eval", "--config_file", str(place.config.path)]
+    argv += ["--reps", str(ask.reps)] if ask.reps > 1 else []
+    argv += ["--endpoint", ask.endpoint] if ask.endpoint else []
+    into = output_dir(place.config, place.folder)
+    await asyncio.to_thread(_empty, place.tmp)
+    try:
+        outcome = await run(tuple(argv), folder=place.folder, env=ready.env, into=into, timeout=ask.timeout)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, place.tmp, ignore_errors=True)
+    return EvalResult(
+        project_id=place.project_id,
+        output_dir=str(outcome.output_dir),
+        files=[EvalFile(path=name, size=size) for name, size in outcome.files.items()],
+        scores=outcome.scores,
+        seconds=round(outcome.seconds, 3),
+        lines=list(outcome.lines),
+    )
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
 
 
 def _files(into: Path, since: float) -> dict[str, int]:

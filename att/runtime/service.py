@@ -25,17 +25,14 @@ from att.runtime import evaluation, ports, preflight, rows, translate
 from att.runtime.app import AT_DAEMON, App
 from att.runtime.build import BuildState
 from att.runtime.builds import Builds
-from att.runtime.command import variables
 from att.runtime.errors import (
     AlreadyRunning,
     EnvironmentBuildFailed,
     EnvironmentBuilding,
-    EvalFailed,
-    InvalidNatConfig,
     NotRunning,
 )
 from att.runtime.logs import Logs
-from att.runtime.models import EvalFile, EvalResult, EvalRuntime, RuntimeStatus, Wait
+from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
 from att.runtime.preflight import Ready
 from att.store.store import Store
 from supervisor import errors as supervision
@@ -223,43 +220,12 @@ class Runtime:
         """Run `nat eval` beside the app."""
         project = await self._projects.get(ask.project_id)
         folder = await self._projects.path(ask.project_id)
+        named = ask.config or project.nat_config_path or ""
         tmp = self._run_folder(project.id) / "eval-tmp"
         ready = await preflight.look_over(
-            project.id,
-            folder,
-            tmp=tmp,
-            environ=self._environ,
-            named_config=ask.config or project.nat_config_path or "",
+            project.id, folder, tmp=tmp, environ=self._environ, named_config=named
         )
-        if ready.place.config is None or not ready.environment.usable:
-            raise EvalFailed("the project has no NAT config or environment to evaluate")
-        if not isinstance(ready.place.config.data.get("eval"), dict):
-            raise InvalidNatConfig(
-                "the config has no `eval` section", hint="Add `eval:` with a dataset to the config."
-            )
-        evaluation.check_installed(ready.environment)
-        into = evaluation.output_dir(ready.place.config, folder)
-        argv = [str(ready.environment.bin / "nat"), "eval", "--config_file", str(ready.place.config.path)]
-        argv += ["--reps", str(ask.reps)] if ask.reps > 1 else []
-        argv += ["--endpoint", ask.endpoint] if ask.endpoint else []
-        secrets = {name: ready.env[name] for name in ready.settings.env}
-        env = variables(ready.settings, ready.place, self._environ, secrets)
-        await asyncio.to_thread(_empty, tmp)
-        try:
-            outcome = await evaluation.run(
-                tuple(argv), folder=folder, env=env, into=into, timeout=ask.timeout
-            )
-        finally:
-            await asyncio.to_thread(shutil.rmtree, tmp, ignore_errors=True)
-        files = [EvalFile(path=name, size=size) for name, size in outcome.files.items()]
-        return EvalResult(
-            project_id=project.id,
-            output_dir=str(outcome.output_dir),
-            files=files,
-            scores=outcome.scores,
-            seconds=round(outcome.seconds, 3),
-            lines=list(outcome.lines),
-        )
+        return await evaluation.evaluate(ask, ready)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -397,8 +363,3 @@ class Runtime:
 
 def _patience(wait: Wait, timeout: float | None) -> float | None:
     return None if wait == "none" else START_TIMEOUT if timeout is None else timeout
-
-
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 
 _PIECE = 64 * 1024
 _OPEN_LINE = 1 << 20
+_LAST_WORDS = 1.0  # somebody who left the session may still hold the pipe
 
 
 async def run(
@@ -28,30 +30,41 @@ async def run(
     timeout: float | None = None,
 ) -> int:
     """The exit code (negative: the signal); `TimeoutError` when it was ended for taking too long."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
+    process = subprocess.Popen(  # noqa: ASYNC220  a fork takes a millisecond; its end is waited for in a thread
+        list(argv),
         cwd=cwd,
         env=dict(env),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    reading = asyncio.create_task(_read(process, on_line))
     try:
         async with asyncio.timeout(timeout):
-            reading = asyncio.create_task(_read(process, on_line))
-            code = await process.wait()
-            await asyncio.wait([reading], timeout=1.0)  # somebody it left behind may hold the pipe
-            reading.cancel()
-            return code
+            code = await asyncio.to_thread(process.wait)  # asyncio's own would wait for the pipe to close
+        await asyncio.shield(_end_tree(process))
+        await asyncio.wait([reading], timeout=_LAST_WORDS)
+        return code
     finally:
-        await asyncio.shield(end_tree(process))
+        await asyncio.shield(_end_tree(process))
+        reading.cancel()
 
 
-async def _read(process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
-    assert process.stdout is not None  # noqa: S101  for the type checker: it was asked for
+async def _read(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), process.stdout
+    )
+    try:
+        await _lines(reader, on_line)
+    finally:
+        transport.close()
+
+
+async def _lines(reader: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
     rest = b""
-    while piece := await process.stdout.read(_PIECE):
+    while piece := await reader.read(_PIECE):
         *whole, rest = (rest + piece).split(b"\n")
         for line in whole:
             on_line(line.decode("utf-8", "replace").rstrip("\r"))
@@ -62,17 +75,17 @@ async def _read(process: asyncio.subprocess.Process, on_line: Callable[[str], No
         on_line(rest.decode("utf-8", "replace"))
 
 
-async def end_tree(process: asyncio.subprocess.Process) -> None:
+async def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """End the leader of a session with all of its group and all its descendants; returns when none is left."""
-    family = _family(process.pid) if process.returncode is None else []
+    family = _family(process.pid) if process.poll() is None else []
     for signum, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
+        if process.poll() is not None and not _group_lives(process.pid) and not any(map(_lives, family)):
+            return
         _signal(process.pid, family, signum)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                await process.wait()
-                while _group_lives(process.pid) or any(_lives(member) for member in family):  # noqa: ASYNC110  nobody tells of a grandchild
+                while process.poll() is None or _group_lives(process.pid) or any(map(_lives, family)):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-                return
 
 
 def _family(pid: int) -> list[psutil.Process]:
