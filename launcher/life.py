@@ -82,14 +82,14 @@ class Life:
         self._channel: Channel | None = None
         self._log: LifeLog | None = None
 
-    def start(self, listener: int, env: Mapping[str, str], show: int | None) -> None:
+    def start(self, listener: int, listen: str, env: Mapping[str, str], show: int | None) -> None:
         """Start the process; OSError when there is nothing that can be started."""
         ours, theirs = pair()
         read, write = os.pipe2(os.O_CLOEXEC)
         try:
             self.pid = spawn(
                 self._command(),
-                self._environment(env),
+                self._environment(env, listen),
                 {0: None, 1: write, 2: write, LISTEN_AT: listener, CONTROL_AT: theirs.fileno()},
             )
         except OSError:
@@ -108,11 +108,12 @@ class Life:
     def _command(self) -> list[str]:
         return [self.birth.program.python, "-m", self.birth.program.module, *self.birth.arguments]
 
-    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self, env: Mapping[str, str], listen: str) -> dict[str, str]:
         birth = self.birth
         clean = {key: value for key, value in without_private(env).items() if key not in messages.PRIVATE}
         clean |= {
             messages.HOME: birth.home,
+            messages.LISTEN: listen,
             messages.LAUNCHER_FD: str(CONTROL_AT),
             messages.LISTEN_FD: str(LISTEN_AT),
             messages.BOOT_ID: birth.boot_id,

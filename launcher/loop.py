@@ -262,7 +262,7 @@ class Launcher:
                 log=os.path.join(self._home.lives_path, f"{boot_id}.log"),
             )
             life = Life(self._poller, self._home.disk, birth, self._pace, self._health, self._message)
-            life.start(self._listener.fileno(), self._env, show=2)
+            life.start(self._listener.fileno(), address_text(self._listener), self._env, show=2)
         except (OSError, MissingReleaseError) as error:
             return str(error)
         output.prune(self._home.lives_path)

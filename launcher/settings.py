@@ -20,10 +20,11 @@ USAGE = """usage: python -m launcher [--home DIR] [--listen HOST:PORT] [OPTIONS]
   --start SECONDS     how long a daemon may take to become healthy (ATT_START; 60)
   --probation SECONDS how long a new release must be healthy to count as good (ATT_PROBATION; 60)
   --grace SECONDS     how long a stop may take (ATT_GRACE; 30)
+  --drain SECONDS     how long an old release may take to hand over (ATT_DRAIN; 15)
   --retry SECONDS     after the last resort, try again after (ATT_RETRY; 300)
   --module NAME       what to run as the daemon (ATT_MODULE; att.daemon)
 """
-NUMBERS = {"hang": 15.0, "start": 60.0, "probation": 60.0, "grace": 30.0, "retry": 300.0}
+NUMBERS = {"hang": 15.0, "start": 60.0, "probation": 60.0, "grace": 30.0, "drain": 15.0, "retry": 300.0}
 TEXTS = {"home": "", "listen": "127.0.0.1:8484", "module": "att.daemon"}
 
 
@@ -62,6 +63,7 @@ def read(argv: Sequence[str], env: Mapping[str, str]) -> Settings:
         probation=numbers["probation"],
         reset_after=min(Limits().reset_after, numbers["probation"]),
         grace=numbers["grace"],
+        drain=numbers["drain"],
         retry=numbers["retry"],
     )
     home = os.path.abspath(os.path.expanduser(texts["home"] or os.path.join(_data_home(env), "att")))

@@ -12,10 +12,12 @@ of `LISTEN_*`, `NOTIFY_SOCKET`, `WATCHDOG_*`.
                        the launcher is gone: stop the app and leave
     ATT_LISTEN_FD      the listening TCP socket of the API, shared with other lives: never shut it down,
                        only close it
+    ATT_LISTEN         the address that it is bound to, HOST:PORT
     ATT_BOOT_ID        name of this life
     ATT_RELEASE        name of the release, "installed" when it is none of releases/
     ATT_HEALTH_SOCKET  path at which this life serves `GET /health` on a unix socket of its own: 200 and
-                       {"status": "ok", "release": ATT_RELEASE, "boot_id": ATT_BOOT_ID} while it is well
+                       {"status": "ok", "release": ATT_RELEASE, "boot_id": ATT_BOOT_ID} once it serves and
+                       while it is well; anything but 200 before (a standby: once it could take over)
     ATT_SAFE_MODE      "1" in safe mode: no supervision, no self-update, no MCP client
     ATT_STANDBY        "1" for a standby: it serves health, opens no store, accepts nothing and writes
                        nothing until `activate`; when its channel ends before that, it leaves
@@ -61,6 +63,7 @@ HEALTH_SOCKET = "ATT_HEALTH_SOCKET"
 SAFE_MODE = "ATT_SAFE_MODE"
 STANDBY = "ATT_STANDBY"
 HOME = "ATT_HOME"
+LISTEN = "ATT_LISTEN"
 PRIVATE = frozenset({LAUNCHER_FD, LISTEN_FD, BOOT_ID, RELEASE, HEALTH_SOCKET, SAFE_MODE, STANDBY})
 
 RESTART_CODE = 75

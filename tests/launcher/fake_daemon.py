@@ -2,8 +2,8 @@
 
 Keys: `exit` (a code, at once), `signal` (kills itself), `deaf` (never serves health), `status` (what health says),
 `claims` (as which release), `keep_alive`, `ignore_term`, `never_drains`, `dies_active`. It answers HTTP on the shared
-socket with what it is, and obeys: /exit/N, /hang, /sick, /say/TYPE/RELEASE (a control message), /garbage (bytes that are no message),
-/silent (closes the channel).
+socket with what it is, and obeys: /exit/N, /hang, /sick, /say/TYPE/RELEASE (a control message), /garbage (bytes that are
+no message), /silent (closes the channel).
 """
 
 from __future__ import annotations
