@@ -1,76 +1,291 @@
-"""The log of one project: takes the output of its runs, keeps it in memory and on disk, gives it out by cursor."""
+"""The log of one project: takes the output of its runs, keeps it in memory and on disk, gives it out by cursor.
+
+Bytes have absolute offsets for ever, a cursor is an offset, and readers pull. So there is no state for a reader, no gap between
+reading and following, and a restart of anything moves no cursor. What is in which file: `ring` and `capture` (in
+`launcher.protocol`) bring bytes in, `works` runs the threads, `intake` takes over, `segments` keeps, `reader` finds, `blocks` and
+`batch` make lines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from threading import Lock
+from typing import Final, Self
 
-from supervisor.logs.values import Filters, Keeping, Line, LogSettings, Lost, Page
+from launcher.protocol.ring import STDERR, STDOUT
+from supervisor.logs import cursor as cursors
+from supervisor.logs import select
+from supervisor.logs.batch import Batch
+from supervisor.logs.blocks import Blocks
+from supervisor.logs.errors import LogClosed, LogUnusable
+from supervisor.logs.follower import Follower
+from supervisor.logs.guard import Guard, Space, free_and_total
+from supervisor.logs.position import Position
+from supervisor.logs.reader import Memory, Reader
+from supervisor.logs.runs import Runs
+from supervisor.logs.segments import Segments
+from supervisor.logs.signal import Signal
+from supervisor.logs.values import PAGE_LIMIT, Filters, Keeping, Line, LogSettings, Lost, Page
+from supervisor.logs.works import Works
 
+INLINE_LINES: Final = 500  # pages up to so many lines out of memory are made in the event loop
+DEFAULTS: Final = LogSettings()
+NO_FILTERS: Final = Filters()
+OnKeeping = Callable[[Keeping], None]
+_log: Final = logging.getLogger(__name__)
 
-class Batch:
-    """A block of lines that all followers at the same place share. `framing.frame(batch, form)` makes bytes of it."""
-
-    lost: Lost | None  # comes before the lines
-    next_cursor: str
-
-    def __len__(self) -> int: ...
-    def lines(self) -> list[Line]: ...
-
-
-class Follower:
-    """Pulls by cursor; costs no memory. Cancel-safe: a cancelled `next` loses nothing."""
-
-    cursor: str  # where the next batch begins
-
-    async def next(self, timeout: float | None = None) -> Batch | None:
-        """The next batch, at once when there is one; None after `timeout` seconds without; LogClosed at the end."""
-
-    def __aiter__(self) -> AsyncIterator[Batch]: ...
+__all__ = ["Batch", "Filters", "Follower", "Keeping", "Line", "Log", "LogSettings", "Lost", "Page"]
 
 
 class Log:
-    """One per project. `capture`, `close` and reading may be called from any thread; async methods from any loop."""
+    """One per project. `capture`, `close` and the properties may be used from any thread; async methods from any loop."""
 
-    id: str
+    def __init__(
+        self, id: str, folder: Path, settings: LogSettings, on_keeping: OnKeeping | None, space: Space
+    ) -> None:
+        self.id = id
+        self.closed = False
+        self._settings = settings
+        self._on_keeping = on_keeping
+        self._tag = cursors.tag(id)
+        self._guard = Guard(folder, settings.keep_free_bytes, settings.keep_free_share, space)
+        self._signal = Signal()
+        self._lock = Lock()
+        self._works: Works | None = None
+        self._position, self._segments, self._runs = _recover(folder, settings)
+        self._taken = self._position.begin
+        self._reader = Reader(self._segments, lambda: self._taken, lambda: self._position.floor)
+        self._blocks = Blocks(self._reader, self._tag, lambda: self._taken, self._runs.name)
 
     @classmethod
     def open(
         cls,
         id: str,
         folder: Path,
-        settings: LogSettings = LogSettings(),
-        on_keeping: Callable[[Keeping], None] | None = None,
+        settings: LogSettings = DEFAULTS,
+        on_keeping: OnKeeping | None = None,
+        space: Space = free_and_total,
     ) -> Self:
-        """Recovers what an earlier life left. `on_keeping` is called (in the writer thread) when keeping on disk stops or goes on."""
+        """Recovers what an earlier life left in the folder. LogUnusable when that cannot be.
+
+        `on_keeping` is called, in a thread of the log, when keeping on disk pauses or goes on.
+        """
+        return cls(id, folder, settings, on_keeping, space)
 
     def close(self) -> None:
-        """Takes what the pipes hold, writes it, ends the thread, closes every descriptor. Followers end."""
+        """Takes what the pipes hold now, keeps it, ends the threads and closes every descriptor. Followers end.
+
+        May take as long as the disk does: call it in a thread from async code.
+        """
+        with self._lock:
+            if self.closed:
+                return
+            if self._works is not None:
+                self._works.close()
+            self.closed = True
+            self._reader.memory = None
+            self._works = None
+            self._segments.close()
+            self._position.finish(self._taken)
+            self._position.close()
+        self._signal.notify()
+
+    # what comes in
 
     def capture(self, run_id: str, stdout_fd: int, stderr_fd: int) -> None:
-        """From now on this log owns both descriptors (read ends) and closes them at their end. Returns at once."""
+        """From now on this log owns both descriptors (read ends of pipes) and closes them at their end. Returns at once."""
+        with self._lock:
+            self._check_open()
+            run = self._runs.number(run_id)
+            self._start().add(run, stdout_fd, stderr_fd)
 
     async def drained(self, run_id: str, patience: float | None = None) -> bool:
-        """Returns when both streams ended and all their lines can be read (True). After `patience` seconds without an end
-        (somebody else holds the pipe) takes what is there, lets go of the pipes and returns False."""
+        """Returns True when both streams of the run ended and all their lines can be read.
+
+        When that is not so after `patience` seconds (somebody else holds the pipes), takes what they hold, lets go of them, and
+        returns False. A run that was never captured is drained.
+        """
+        works = self._works
+        if works is None:
+            return True
+        run = self._runs.number(run_id)
+        if run not in works.runs:
+            return True
+        both = {(run, STDOUT), (run, STDERR)}
+
+        def ended() -> bool:
+            return self.closed or both <= works.intake.ended
+
+        if await self._signal.wait(ended, patience):
+            return True
+        works.release(run)
+        await self._signal.wait(ended)
+        return False
+
+    # what goes out
+
+    @property
+    def oldest(self) -> str:
+        """The cursor of the oldest byte that is still there."""
+        return cursors.write(self._tag, self._reader.oldest)
+
+    @property
+    def newest(self) -> str:
+        """The cursor after all that has come so far."""
+        return cursors.write(self._tag, self._taken)
+
+    @property
+    def end(self) -> int:
+        return self._taken
+
+    @property
+    def keeping(self) -> Keeping:
+        """Whether lines are kept on disk at present."""
+        return self._works.intake.keeping if self._works is not None else Keeping(True)
+
+    @property
+    def size_on_disk(self) -> int:
+        return self._segments.size
 
     async def page(
-        self, cursor: str | None = None, limit: int = 1000, *, filters: Filters = Filters(), wait: float = 0.0
+        self,
+        cursor: str | None = None,
+        limit: int = 1000,
+        *,
+        filters: Filters = NO_FILTERS,
+        wait: float = 0.0,
     ) -> Page:
-        """`cursor` None: the last `limit` lines. `wait`: seconds to wait for a first line when there is none."""
+        """Up to `limit` lines after the cursor (None: the last `limit` lines), oldest first.
 
-    def follow(self, cursor: str | None = None, filters: Filters = Filters()) -> Follower:
-        """`cursor` None: from the newest on. Raises BadCursor, CursorOfAnotherProject, BadFilter at once."""
+        A page ends where lines are lost; the next one says how many. `wait`: seconds to wait for a first line when there is none.
+        """
+        self._check_open()
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise ValueError(f"limit is between 1 and {PAGE_LIMIT}")
+        select.check(filters)
+        begin = None if cursor is None else self._offset(cursor)
+        lines, at, lost = await self._look(begin, limit, filters)
+        deadline = asyncio.get_running_loop().time() + wait
+        while not lines and lost is None and wait > 0:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or not await self.moved(at, left):
+                break
+            lines, at, lost = await self._look(at, limit, filters)
+        return Page(lines, cursors.write(self._tag, at), self.oldest, self.newest, lost)
 
-    @property
-    def oldest(self) -> str: ...
-    @property
-    def newest(self) -> str: ...
-    @property
-    def keeping(self) -> Keeping: ...
-    @property
-    def size_on_disk(self) -> int: ...
+    def follow(self, cursor: str | None = None, filters: Filters = NO_FILTERS) -> Follower:
+        """Batches from the cursor on (None: from the newest). Bad cursors and filters are refused at once."""
+        self._check_open()
+        select.check(filters)
+        begin = self._taken if cursor is None else self._offset(cursor)
+        return Follower(self, self._tag, begin, filters)
+
+    def batch_at(self, begin: int, filters: Filters) -> Batch:
+        """The block after an offset. From any thread."""
+        self._check_open()
+        return self._blocks.batch(begin, filters)
+
+    def in_memory(self, begin: int) -> bool:
+        return self._reader.in_memory(begin)
+
+    async def moved(self, begin: int, timeout: float | None) -> bool:
+        """Waits until there is something after an offset."""
+        found = await self._signal.wait(lambda: self.closed or self._taken > begin, timeout)
+        self._check_open()
+        return found
 
     async def delete(self, before: str | None = None) -> int:
-        """Deletes what lies before the cursor (None: all there is now), on disk and for readers; returns the bytes freed."""
+        """Deletes what lies before the cursor (None: all there is now), in memory and on disk; returns the bytes freed on disk."""
+        self._check_open()
+        offset = self._taken if before is None else self._offset(before)
+        if self._works is not None:
+            return await asyncio.wrap_future(self._works.do(lambda: self._delete(offset)))
+        return await asyncio.to_thread(self._delete, offset)
+
+    def _delete(self, before: int) -> int:
+        size = self._segments.size
+        self._position.floor = max(self._position.floor, before)
+        self._segments.delete(before)
+        self._blocks.forget()
+        return max(0, size - self._segments.size)
+
+    async def _look(
+        self, begin: int | None, limit: int, filters: Filters
+    ) -> tuple[list[Line], int, Lost | None]:
+        def look() -> tuple[list[Line], int, Lost | None]:
+            self._check_open()
+            if begin is None:
+                return self._blocks.newest(limit, filters)
+            return self._blocks.page(begin, limit, filters)
+
+        small = limit <= INLINE_LINES and filters == NO_FILTERS
+        if small and self.in_memory(
+            max(self._reader.oldest, self._taken - 65536) if begin is None else begin
+        ):
+            return look()
+        return await asyncio.to_thread(look)
+
+    def _offset(self, cursor: str) -> int:
+        return cursors.read(cursor, self._tag, self._reader.oldest, self._taken)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LogClosed("the log is closed")
+
+    def _start(self) -> Works:
+        """The ring and the threads, from the first capture on."""
+        if self._works is None:
+            self._position.start(self._position.begin)
+            works = Works(
+                self.id,
+                self._settings,
+                self._position,
+                self._segments,
+                self._guard,
+                self._on_taken,
+                self._tell_keeping,
+            )
+            self._reader.memory = Memory(works.reader, works.intake.marks)
+            self._works = works
+            works.start()
+        return self._works
+
+    def _on_taken(self, end: int) -> None:
+        self._taken = end
+        self._signal.notify()
+
+    def _tell_keeping(self, keeping: Keeping) -> None:
+        _log.warning("log %s: %s", self.id, keeping.reason or "lines are kept on disk again")
+        if self._on_keeping is not None:
+            self._on_keeping(keeping)
+
+
+def _recover(folder: Path, settings: LogSettings) -> tuple[Position, Segments, Runs]:
+    """What an earlier life left, mended: lines that it had begun are ended, and offsets it may have given out are skipped."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise LogUnusable(f"{folder}: {fault.strerror}") from fault
+    position = Position(folder / "position")
+    try:
+        segments = Segments(folder, settings.segment_bytes, clean=position.clean)
+        runs = Runs(folder / "runs")
+        begin = max(position.begin, segments.end or 0)
+    except LogUnusable:
+        position.close()
+        raise
+    try:
+        mended = segments.mend(segments.standing, segments.lines, segments.newest_at)
+    except OSError as fault:  # no space: the ends of those lines read as lost with what follows them
+        _log.warning("%s: lines left open by an earlier life could not be ended: %s", folder, fault.strerror)
+        mended = []
+    segments.lines += len(mended)
+    segments.standing.clear()
+    segments.seal()
+    position.begin = begin + len(mended)
+    if mended:
+        position.start(position.begin)
+    return position, segments, runs

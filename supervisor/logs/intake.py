@@ -1,0 +1,215 @@
+"""Intake: takes the bytes of the ring over, in order: counts their lines, keeps them on disk, marks them, gives them out.
+
+It is the daemon's half of the log's writing side; the keeper's half (`launcher.protocol.capture`) may live in another thread or
+another process. One thread owns it. It decides what happens when bytes were lost before it came, and when the disk does not
+take them: then it pauses keeping, goes on from memory, and keeps again (with what the ring still holds) as soon as there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, time_ns
+from typing import Final
+
+from launcher.protocol.ring import Acks, Chunk, RingReader
+from supervisor.logs.guard import Guard
+from supervisor.logs.marks import CLOSED, HOLE, MID, NONE, Mark, MarkRing
+from supervisor.logs.segments import Key, Segments, Standing, after, clip
+from supervisor.logs.values import Keeping
+
+SLICE: Final = 256 * 1024
+GRAIN: Final = 64 * 1024  # no mark spans a multiple of this: the most that a reader reads twice
+TRY_AGAIN: Final = 1.0
+
+
+class Intake:
+    """`taken` is where readers' bytes end. `step` until it returns False, then wait for the bell."""
+
+    def __init__(
+        self,
+        ring: RingReader,
+        acks: Acks,
+        segments: Segments,
+        guard: Guard,
+        *,
+        limit: Callable[[], int],
+        on_taken: Callable[[int], None],
+        on_keeping: Callable[[Keeping], None],
+    ) -> None:
+        """`limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new end."""
+        self.ring = ring
+        self.marks = MarkRing()
+        self.ended: set[Key] = set()  # streams whose end was taken
+        self.keeping = Keeping(True)
+        self.lines = segments.lines
+        self.taken = max(ring.start, segments.end or 0)
+        self._acks = acks
+        self._segments = segments
+        self._guard = guard
+        self._limit = limit
+        self._on_taken = on_taken
+        self._on_keeping = on_keeping
+        self._standing: dict[Key, Standing] = dict(segments.standing)
+        self._paused: tuple[dict[Key, Standing], int] = (
+            {},
+            0,
+        )  # how it stood where keeping paused, lines until there
+        self._tried_at = 0.0
+        self._number = 0  # of the chunk that was seen last; it may have grown
+        self._newest: Mark | None = None
+        self._hole = self.taken > (segments.end or 0)
+
+    def step(self) -> bool:
+        """Takes the next slice. False when there was none."""
+        self._look_at_disk()
+        begin = self.taken
+        if self.ring.start > begin:
+            self._lose(self.ring.start)
+            begin = self.taken
+        end = min(self._limit(), begin + SLICE)
+        if end <= begin:
+            return False
+        chunks, number = self.ring.chunks(self._number)
+        end = min(end, chunks[-1].end) if chunks else begin
+        data = self.ring.copy(begin, end) if end > begin else None
+        if data is None:  # overwritten while we looked, or between two words of the writer: look again
+            return self._limit() > self.taken
+        self._take(data, begin, end, chunks, number)
+        return True
+
+    def _take(self, data: bytes, begin: int, end: int, chunks: list[Chunk], number: int) -> None:
+        if self.keeping.on:
+            self._paused = dict(self._standing), self.lines
+        fresh = self.keeping.on and self._begin_segment(begin)
+        newest = self._newest
+        marks: list[Mark] = []
+        grown = False
+        for n, chunk in enumerate(chunks, number):
+            a = max(chunk.offset, begin)
+            if chunk.end <= begin or chunk.offset >= end:
+                continue
+            while a < (stop := min(chunk.end, end)):
+                b = min(stop, (a // GRAIN + 1) * GRAIN)
+                part = data if b - a == len(data) else data[a - begin : b - begin]
+                last = marks[-1] if marks else newest
+                joins = (
+                    n == self._number and last is not None and last.end == a and a % GRAIN != 0 and not fresh
+                )
+                if joins and last is not None and not marks:
+                    marks.append(self._grow(last, b, part))
+                    grown = True
+                else:
+                    marks.append(self._mark(chunk, a, b, part))
+                a = b
+            self._number = n
+        if self.keeping.on:
+            self._keep(data, marks, grown)
+        self.marks.add(marks, grown)
+        self._newest = marks[-1]
+        self._publish(end)
+
+    def _mark(self, chunk: Chunk, a: int, b: int, part: bytes) -> Mark:
+        """A mark for bytes that begin a stretch of their own, and the stream's standing after it."""
+        key = chunk.run, chunk.stream
+        standing = self._standing.get(key, Standing())
+        flags = chunk.flags | (MID if standing.open.mid else 0) | (HOLE if self._hole else 0)
+        self._hole = False
+        carry = standing.open.carry
+        mark = Mark(a, b, chunk.at, *key, flags, self.lines, carry, standing.last if carry else NONE)
+        state, n = after(mark, part, standing.open)
+        self.lines += n
+        if mark.eof:
+            self._standing.pop(key, None)
+            self.ended.add(key)
+        else:
+            self._standing[key] = Standing(state, a)
+        return mark
+
+    def _grow(self, mark: Mark, end: int, part: bytes) -> Mark:
+        """The newest mark with more bytes of the same chunk."""
+        standing = self._standing[mark.key]
+        state, n = after(mark, part, standing.open)
+        self.lines += n
+        self._standing[mark.key] = Standing(state, mark.offset)
+        return mark._replace(end=end)
+
+    def _publish(self, end: int) -> None:
+        self.taken = end
+        self._acks.kept = end
+        self._on_taken(end)
+
+    def _lose(self, start: int) -> None:
+        """Bytes were overwritten before we came: open lines end here, what follows begins new ones."""
+        hole = start - self.taken
+        unfinished = sum(s.open.unfinished for s in self._standing.values())
+        if self.keeping.on and unfinished < hole and self._segments.end == self.taken:
+            try:
+                self.lines += len(self._segments.mend(self._standing, self.lines, time_ns(), CLOSED))
+            except OSError as fault:
+                self._pause(str(fault.strerror))
+        self._standing.clear()
+        self._newest = None
+        self._hole = True
+        self.taken = start
+
+    # keeping on disk
+
+    def _begin_segment(self, offset: int) -> bool:
+        try:
+            return self._segments.prepare(offset, self.lines, self._standing)
+        except OSError as fault:
+            self._pause(str(fault.strerror))
+            return False
+
+    def _keep(self, data: bytes, marks: list[Mark], grown: bool) -> None:
+        try:
+            self._segments.append([data], marks, grown)
+        except OSError as fault:
+            self._pause(str(fault.strerror))
+
+    def _pause(self, reason: str) -> None:
+        self._segments.seal()
+        self._tried_at = monotonic()
+        self._tell(Keeping(False, f"lines are not kept on disk: {reason}"))
+
+    def _look_at_disk(self) -> None:
+        now = monotonic()
+        if self.keeping.on:
+            if not self._guard.enough(now):
+                self._pause(self._guard.reason)
+        elif now - self._tried_at >= TRY_AGAIN:
+            self._tried_at = now
+            if self._guard.enough(now):
+                self._resume()
+
+    def _resume(self) -> None:
+        """Keeps again, beginning with what memory still holds of the time when nothing was kept."""
+        kept = max(self._segments.end or 0, self.ring.start)
+        marks = self.marks.since(kept, self.taken)
+        standing, lines = self._paused
+        self._paused = {}, 0
+        try:
+            if marks and marks[0].offset < kept:
+                head = self.ring.copy(marks[0].offset, kept)
+                marks[:1] = [] if head is None else [clip(marks[0], head)]
+            begin = marks[0].offset if marks else self.taken
+            unfinished = sum(s.open.unfinished for s in standing.values())
+            if 0 < unfinished < begin - (self._segments.end or 0):
+                self._segments.mend(standing, lines, time_ns(), CLOSED)
+                standing = {}
+            for mark in marks:
+                data = self.ring.copy(mark.offset, mark.end)
+                if data is None:
+                    return
+                self._segments.prepare(mark.offset, mark.lines, standing)
+                self._segments.append([data], [mark], replace_last=False)
+        except OSError as fault:
+            self._pause(str(fault.strerror))
+            return
+        self._newest = None
+        self._tell(Keeping(True))
+
+    def _tell(self, keeping: Keeping) -> None:
+        if keeping != self.keeping:
+            self.keeping = keeping
+            self._on_keeping(keeping)
