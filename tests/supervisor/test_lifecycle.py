@@ -94,7 +94,7 @@ def test_a_stop_ends_as_soon_as_the_run_is_gone_whatever_happens_before(happened
                 break
 
 
-@pytest.mark.parametrize("phase", sorted(ALIVE - BY_POLICY, key=str) + [Phase.ENDING], ids=str)
+@pytest.mark.parametrize("phase", [*sorted(ALIVE - BY_POLICY, key=str), Phase.ENDING], ids=str)
 def test_one_who_does_not_leave_is_killed(phase: Phase) -> None:
     after, actions = step(phase, Event.SLOW)
     assert after is phase
