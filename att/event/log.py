@@ -112,7 +112,7 @@ class EventLog:
             return
         await self._join()
         try:
-            position = self._window.known if after is None else min(after, self._window.known)
+            position = await self._position(after)
             while not self._closed:
                 news = self._news
                 block, position = await self._block(position, project_id, types)
@@ -164,6 +164,13 @@ class EventLog:
         self._unwatch()
         await self._stop()
         self._tell()
+
+    async def _position(self, after: int | None) -> int:
+        """Where to begin. The window may lag behind the store, so only the store knows what "now" is."""
+        if after is not None and after <= self._window.known:
+            return after
+        newest = await self.newest()
+        return newest if after is None else min(after, newest)
 
     async def _block(
         self, position: int, project_id: str | None, types: Sequence[str]

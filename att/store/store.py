@@ -24,7 +24,7 @@ class Store(ABC):
     """Where everything is kept. Made by `open_store`; end it with `aclose`."""
 
     def __init__(self) -> None:
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: dict[object, Callable[[], None]] = {}
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -44,11 +44,16 @@ class Store(ABC):
 
     def watch(self, call: Callable[[], None]) -> Callable[[], None]:
         """Have `call` called, on the event loop, after each commit. The answer ends that."""
-        self._watchers.append(call)
-        return lambda: self._watchers.remove(call)
+        key = object()
+        self._watchers[key] = call
+
+        def leave() -> None:
+            self._watchers.pop(key, None)
+
+        return leave
 
     def _committed(self) -> None:
-        for call in tuple(self._watchers):
+        for call in tuple(self._watchers.values()):
             call()
 
 
