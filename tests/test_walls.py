@@ -1,7 +1,7 @@
 """The walls of the house: who may import whom, which files only decide, and how large a file may grow.
 
-They are read from the source, so that a wall also holds for an import inside a function, and checked once more at run time
-where it is about what a start costs.
+They are read from the source, so that a wall also holds for an import inside a function, and checked once more
+at run time where it is about what a start costs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "asyncpg": ("att.store",),
     "click": ("att.cli",),
     "multidict": ("att.http",),
+    "packaging": ("att.runtime",),
     "prometheus_client": ("att.http", "att.health", "att.metrics"),
     "psutil": ("att.cli.doctor", "att.runtime", "att.health", "att.daemon", "supervisor"),
     "pydantic": ("att",),
@@ -159,7 +160,7 @@ def test_what_runs_inside_the_app_knows_nothing_of_ours(path: Path) -> None:
 
 
 def _at_import(path: Path) -> set[str]:
-    """What importing the file imports of ours; not what a function imports later or only a type checker reads."""
+    """What importing the file imports of ours, but for what a function imports later or a type checker reads."""
     found: set[str] = set()
 
     def walk(nodes: list[ast.stmt]) -> None:

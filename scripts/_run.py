@@ -1,0 +1,407 @@
+"""What `scripts/run` does once the environment is there: ATT up, the sample app built, started and healthy, and all down again.
+
+ATT runs as a process of its own (`att up`) in a session of its own, so that Ctrl-C reaches only this script, which then
+stops the app and ATT one after the other. Everything else is asked over the HTTP API, as any client would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "demo"
+APP_PORT = 8000
+
+
+class Failed(Exception):
+    """What went wrong, and what to do about it."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
+
+class Stopped(Exception):
+    """The user has had enough."""
+
+
+def say(text: str) -> None:
+    print(f"· {text}", file=sys.stderr, flush=True)
+
+
+class Bar:
+    """Progress on one line of a terminal; elsewhere a line at each new phase."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._phase = ""
+
+    def show(self, share: float, phase: str) -> None:
+        if self._live:
+            width = 28
+            full = round(width * share)
+            print(
+                f"\r  {'━' * full}{'╌' * (width - full)} {share:4.0%} {phase:<12}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+        elif phase != self._phase:
+            print(f"  {share:4.0%} {phase}", file=sys.stderr, flush=True)
+        self._phase = phase
+
+    def end(self) -> None:
+        if self._live and self._phase:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+class Api:
+    """The daemon's API."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        self._token_file = home / "token"
+
+    def __call__(
+        self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30, **query: Any
+    ) -> Any:
+        address = f"{self.url}/api/v1{path}"
+        if query:
+            address += "?" + urllib.parse.urlencode(query)
+        request = urllib.request.Request(address, method=method, headers={"Accept": "application/json"})
+        with contextlib.suppress(OSError):
+            request.add_header("Authorization", f"Bearer {self._token_file.read_text().strip()}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=timeout
+            ) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise _told(error) from None
+
+
+def _told(error: urllib.error.HTTPError) -> Failed:
+    try:
+        told = json.loads(error.read())
+        failed = Failed(f"{told['title']}: {told['detail']}", told.get("hint", ""))
+        failed.__dict__["code"] = told.get("code")
+    except (ValueError, KeyError, TypeError):
+        failed = Failed(f"ATT answered {error.code} {error.reason}.")
+    return failed
+
+
+# ---- ATT itself
+
+
+def check_port(host: str, port: int, home: Path) -> None:
+    """Refuse before anything is started when the address is taken, and say by whom."""
+    import socket
+
+    from att.runtime import ports
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            return
+        except OSError as error:
+            pid, name, _ = ports.owner(port)
+            whose = f" by {name} (pid {pid})" if pid else ""
+            what = f"{host}:{port} cannot be listened on: {(error.strerror or '').lower()}{whose}."
+    with contextlib.suppress(Failed, OSError, ValueError):
+        Api(f"http://{host}:{port}", home)("GET", "/projects", timeout=3)
+        raise Failed(
+            f"ATT runs already at http://{host}:{port}{whose}.", "Use that one, or stop it first."
+        ) from None
+    raise Failed(what, f"End that program, or take another port: scripts/run --port {port + 1}") from None
+
+
+def start(home: Path, listen: str) -> subprocess.Popen[bytes]:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("ATT_RUN", "ATT_KEEPER")}
+    log = (home / "att.log").open("ab")
+    with log:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("att")), "up"],
+            env={**inherited, "ATT_HOME": str(home), "ATT_LISTEN": listen},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def await_health(api: Api, att: subprocess.Popen[bytes], home: Path, timeout: float = 60) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(Failed, OSError, ValueError):
+            if api("GET", "/health", timeout=2, ready="true")["status"] == "ok":
+                return
+        if att.poll() is not None:
+            raise Failed(
+                f"ATT left with {att.returncode}.\n{tail(home / 'att.log')}",
+                "`att doctor` looks for the cause.",
+            )
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"ATT is not well after {timeout:.0f} s.\n{tail(home / 'att.log')}",
+                "`att doctor` looks for the cause.",
+            )
+        time.sleep(0.05)
+
+
+def tail(file: Path, lines: int = 12) -> str:
+    try:
+        return "\n".join(f"    {line}" for line in file.read_text("utf-8", "replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+# ---- the sample app
+
+
+def make_project(api: Api) -> None:
+    """The sample project, unless it is there. Its usual port being taken, it gets a free one at each start."""
+    known = [project["id"] for project in api("GET", "/projects", limit=1000)["projects"]]
+    if PROJECT in known:
+        say(f"the project `{PROJECT}` is there")
+        return
+    made = api("POST", "/projects", {"name": PROJECT, "template": "echo"}, timeout=120)
+    say(f"made the project `{PROJECT}` in {made['path']}")
+    from att.runtime import ports
+
+    pid, name, _ = ports.owner(APP_PORT)
+    if pid is not None:
+        say(f"port {APP_PORT} is taken by {name} (pid {pid}): the app gets a free one")
+        settings = Path(made["path"]) / "att.toml"
+        settings.write_text(settings.read_text().replace(f"port = {APP_PORT}", "port = 0   ", 1))
+
+
+def build(api: Api) -> None:
+    """The project's environment, with its progress shown."""
+    place = f"/projects/{PROJECT}/runtime/environment"
+    now = api("GET", place)
+    if now["state"] == "ready":
+        return
+    say("building the app's environment, the first time from the network")
+    began = time.monotonic()
+    if now["state"] != "building":
+        now = api("POST", place)
+    bar = Bar()
+    try:
+        while now["state"] == "building":
+            bar.show(now.get("progress") or 0.0, now.get("phase") or "")
+            time.sleep(0.3)
+            now = api("GET", place)
+    finally:
+        bar.end()
+    if now["state"] != "ready":
+        last = "\n".join(f"    {line}" for line in now.get("lines", [])[-12:])
+        raise Failed(
+            f"The environment is {now['state']}: {now.get('reason', '')}\n{last}",
+            "Check the network, then run this again.",
+        )
+    say(
+        f"built in {time.monotonic() - began:.0f} s: NAT {now.get('nat_version')}, Python {now.get('python_version')}"
+    )
+
+
+def start_app(api: Api) -> dict[str, Any]:
+    """The app, healthy. A daemon that comes back starts it by itself; then it is only waited for."""
+    place = f"/projects/{PROJECT}/runtime"
+    began = time.monotonic()
+    say("starting the app with `nat serve`")
+    try:
+        status = api("POST", f"{place}/start", body=None, timeout=200, wait="ready")
+    except Failed as failed:
+        if failed.__dict__.get("code") != "runtime_already_running":
+            raise
+        status = api("GET", f"{place}/status")
+    while status["state"] in ("starting", "backoff") or (
+        status["state"] == "running" and not status["healthy"]
+    ):
+        if time.monotonic() - began > 180:
+            raise Failed(
+                f"The app is not healthy after 180 s: {status['health_reason'] or status['reason']}",
+                "att runtime logs demo",
+            )
+        time.sleep(0.2)
+        status = api("GET", f"{place}/status")
+    if status["state"] != "running":
+        raise Failed(f"The app is {status['state']}: {status['reason']}", f"att runtime logs {PROJECT}")
+    say(f"healthy after {time.monotonic() - began:.1f} s: pid {status['pid']}, {status['url']}")
+    return dict(status)
+
+
+def try_out(api: Api, status: dict[str, Any]) -> None:
+    """One request to the app, and its line in the log."""
+    logs = f"/projects/{PROJECT}/runtime/logs"
+    cursor = api("GET", logs, cursor="newest", limit=1)["next_cursor"]
+    request = urllib.request.Request(
+        f"{status['url']}/generate",
+        data=json.dumps({"text": "hello from scripts/run"}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        said = json.loads(answer.read())
+    if said != {"value": "echo: hello from scripts/run"}:
+        raise Failed(f"The app answered {said!r}.")
+    say(f"the app answered {json.dumps(said)}")
+    found: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 15
+    while not found and time.monotonic() < deadline:
+        page = api("GET", logs, cursor=cursor, grep="echoing 22 characters", wait=5, limit=100)
+        found, cursor = page["lines"], page["next_cursor"]
+    if not found:
+        raise Failed("The request does not stand in the app's log.")
+    say(f"its log says: {found[0]['text']}")
+
+
+def explain(api: Api, home: Path, status: dict[str, Any]) -> None:
+    att = ".venv/bin/att" if Path.cwd() == ROOT else str(ROOT / ".venv/bin/att")
+    before = (
+        ""
+        if home == Path("~/.local/share/att").expanduser()
+        else f"export ATT_HOME={home} ATT_LISTEN={api.url[7:]}\n  "
+    )
+    print(
+        f"""
+  Page     {api.url}/          sign in with the token
+  API      {api.url}/api/v1/   described in {api.url}/api/v1/openapi.json
+  Token    {home / "token"}
+  App      {status["url"]}        pid {status["pid"]}
+
+Type next, in another terminal:
+
+  {before}{att} status
+  {att} runtime logs -f {PROJECT}
+  curl -X POST {status["url"]}/generate -H 'content-type: application/json' -d '{{"text": "hello"}}'
+  kill -9 {status["pid"]}             # and see it come back
+
+Ctrl-C stops the app and ATT.""",
+        flush=True,
+    )
+
+
+# ---- up and down
+
+
+@contextlib.contextmanager
+def running(api: Api, home: Path, listen: str) -> Iterator[subprocess.Popen[bytes]]:
+    """ATT, for as long as the block lasts."""
+    say(f"starting ATT at {api.url}, its state in {home}")
+    att = start(home, listen)
+    try:
+        await_health(api, att, home)
+        yield att
+    finally:
+        stop(api, att)
+
+
+def stop(api: Api, att: subprocess.Popen[bytes]) -> None:
+    """First the app, then ATT; a second Ctrl-C does not leave half of it behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if att.poll() is None:
+        with contextlib.suppress(Failed, OSError, ValueError):
+            if api("GET", f"/projects/{PROJECT}/runtime/status", timeout=5)["state"] not in (
+                "stopped",
+                "failed",
+            ):
+                say("stopping the app")
+                api("POST", f"/projects/{PROJECT}/runtime/stop", timeout=60, wait="stopped")
+        say("stopping ATT")
+        att.terminate()
+    try:
+        att.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(att.pid, signal.SIGKILL)
+        att.wait()
+        raise Failed("ATT did not stop within 60 s and was killed.") from None
+    say("stopped")
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise Stopped
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/run", description="Run ATT with the sample app.")
+    parser.add_argument("--port", type=int, help="port of the page and the API (8484)")
+    parser.add_argument("--home", type=Path, help="folder of all state (ATT_HOME, else .run)")
+    parser.add_argument(
+        "--once", action="store_true", help="try everything once, in a home of its own, and stop"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = parse()
+    host, _, port = os.environ.get("ATT_LISTEN", "127.0.0.1:8484").rpartition(":")
+    scratch = (
+        Path(tempfile.mkdtemp(prefix="once-", dir=ROOT / ".cache")) if asked.once and not asked.home else None
+    )
+    home = (
+        scratch or (asked.home or Path(os.environ.get("ATT_HOME") or ROOT / ".run")).expanduser().absolute()
+    )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    from att.runtime import ports
+
+    number = asked.port if asked.port is not None else ports.free("127.0.0.1") if asked.once else int(port)
+    listen = f"{host or '127.0.0.1'}:{number}"
+    api = Api(f"http://{listen}", home)
+    code = 0
+    try:
+        check_port(host or "127.0.0.1", number, home)
+        with running(api, home, listen) as att:
+            make_project(api)
+            build(api)
+            status = start_app(api)
+            if asked.once:
+                try_out(api, status)
+            else:
+                explain(api, home, status)
+                code = att.wait()
+                raise Failed(
+                    f"ATT left by itself with {code}.\n{tail(home / 'att.log')}",
+                    "`att doctor` looks for the cause.",
+                )
+    except Stopped:
+        code = 0 if not asked.once else 130
+    except Failed as failed:
+        print(
+            f"error: {failed}",
+            *([f"       {failed.remedy}"] if failed.remedy else []),
+            sep="\n",
+            file=sys.stderr,
+        )
+        code = 1
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+    if asked.once and code == 0:
+        say("all of it works")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
