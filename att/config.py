@@ -189,7 +189,7 @@ class Settings(BaseModel):
     heartbeat: Seconds = Field(
         default=15.0, gt=0, le=3600, description="Seconds between signs of life on a quiet stream."
     )
-    drain: Seconds = Field(
+    finish: Seconds = Field(
         default=10.0,
         ge=0,
         le=300,

@@ -6,8 +6,10 @@ The daemon takes all of them; the command line shows the lines and loads the one
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from att.catalogue import Catalogue, Room
+if TYPE_CHECKING:
+    from att.catalogue import Catalogue, Room
 
 # name of the room: (module, what it is about). The module holds the room as `room`.
 ROOMS: dict[str, tuple[str, str]] = {
@@ -20,6 +22,8 @@ ROOMS: dict[str, tuple[str, str]] = {
 
 def room(name: str) -> Room:
     """One room, loaded now. KeyError for a name that is none."""
+    from att.catalogue import Room
+
     found = import_module(ROOMS[name][0]).room
     if not isinstance(found, Room):
         raise TypeError(f"{ROOMS[name][0]}.room is no Room")
@@ -28,4 +32,6 @@ def room(name: str) -> Room:
 
 def catalogue() -> Catalogue:
     """Everything ATT can do."""
+    from att.catalogue import Catalogue
+
     return Catalogue(room(name) for name in ROOMS)

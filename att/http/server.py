@@ -68,6 +68,6 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
         handle_signals=False,
         access_log=None,
         keepalive_timeout=75,
-        shutdown_timeout=settings.drain,
+        shutdown_timeout=settings.finish,
         handler_cancellation=False,
     )

@@ -1,0 +1,5 @@
+"""`python -m att` is `att`."""
+
+from att.cli.main import main
+
+main()

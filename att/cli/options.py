@@ -1,0 +1,140 @@
+"""From the fields of an input model to options and arguments of a command, and back to what is sent.
+
+Only what was typed is sent; what holds otherwise is the daemon's to say. A nested field is typed as JSON.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic.fields import FieldInfo
+
+from att.catalogue import Operation
+from att.fields import Shape, shape, wire_name
+
+if TYPE_CHECKING:
+    Type = click.ParamType[Any]
+else:
+    Type = click.ParamType
+
+SHORT = {"limit": "-n"}
+
+
+class Json(Type):
+    """A JSON text."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            self.fail(f"{value[:60]!r} is no JSON: {error}", param, ctx)
+
+
+class Here(Type):
+    """A path, which is made absolute here, since the daemon stands in another folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(Path.cwd() / Path(str(value)).expanduser())
+
+
+class Moment(Type):
+    """A time; without a zone it is the time of this machine."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            moment = datetime.datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-11-21T14:00", param, ctx)
+        return moment.astimezone().isoformat()
+
+
+_TYPES: dict[type, Type] = {
+    int: click.INT,
+    float: click.FLOAT,
+    str: click.STRING,
+    dict: Json(),
+    Path: Here(),
+    datetime.datetime: Moment(),
+}
+
+
+def type_for(found: Shape, info: FieldInfo) -> Type:
+    if found.kind is enum.Enum:
+        return click.Choice(found.choices)
+    extra = info.json_schema_extra
+    if isinstance(extra, dict) and extra.get("format") == "path":
+        return _TYPES[Path]
+    return _TYPES[found.kind]
+
+
+def parameters(operation: Operation, taken: set[str]) -> list[click.Parameter]:
+    """Arguments for the positional fields, options for the others. Flags in `taken` are not used again."""
+    fields = operation.input.model_fields
+    found: list[click.Parameter] = [
+        click.Argument(
+            [name],
+            type=type_for(shape(fields[name].annotation), fields[name]),
+            required=_needed(fields[name]),
+        )
+        for name in operation.positional
+    ]
+    found += [_option(name, info, taken) for name, info in fields.items() if name not in operation.positional]
+    return found
+
+
+def _needed(info: FieldInfo) -> bool:
+    return info.is_required()
+
+
+def _option(name: str, info: FieldInfo, taken: set[str]) -> click.Option:
+    flag = f"--{name.replace('_', '-')}"
+    found = shape(info.annotation)
+    told = _help(info, found)
+    if found.kind is bool and not found.many:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=told, required=_needed(info))
+    names = [flag, *([SHORT[name]] if name in SHORT and SHORT[name] not in taken else []), name]
+    return click.Option(
+        names,
+        type=type_for(found, info),
+        multiple=found.many,
+        default=None,
+        help=told,
+        required=_needed(info),
+    )
+
+
+def _help(info: FieldInfo, found: Shape) -> str:
+    parts = [info.description or ""]
+    if found.many:
+        parts.append("May be given more than once.")
+    if (
+        not info.is_required()
+        and info.default not in (None, False, "", [], (), {})
+        and not callable(info.default)
+    ):
+        default = info.default.value if isinstance(info.default, enum.Enum) else info.default
+        parts.append(f"[default: {default}]")
+    return " ".join(part for part in parts if part)
+
+
+def typed(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
+    """What was typed, under the names that travel."""
+    fields = operation.input.model_fields
+    values = {name: given[name] for name in fields if given.get(name) not in (None, ())}
+    return {
+        wire_name(name, fields[name]): list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }
