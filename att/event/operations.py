@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from att.catalogue import Call, Chunks, Effect, Room, Stream
-from att.event.log import EventLog
 from att.event.models import (
     DeletedEvents,
     DeleteEvents,
@@ -22,6 +22,9 @@ from att.event.models import (
     NewEvents,
 )
 from att.problems import BadCursor, ProjectNotFound
+
+if TYPE_CHECKING:
+    from att.event.log import EventLog
 
 room = Room("event")
 

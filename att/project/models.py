@@ -42,7 +42,7 @@ class CreateProject(BaseModel):
 
     name: str | None = Field(default=None, max_length=256)
     template: str | None = Field(default=None, max_length=64)
-    path: str | None = Field(default=None, max_length=4096)
+    path: str | None = Field(default=None, max_length=4096, json_schema_extra={"format": "path"})
     clone_url: str | None = Field(default=None, max_length=2048)
     branch: str | None = Field(default=None, max_length=256)
 

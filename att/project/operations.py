@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from att.catalogue import Call, Effect, Room
 from att.problems import BadCursor, ProjectNotFound
 from att.project import errors
@@ -14,8 +16,10 @@ from att.project.models import (
     ProjectId,
     ProjectPage,
 )
-from att.project.projects import Projects
 from att.store.errors import DiskFull
+
+if TYPE_CHECKING:
+    from att.project.projects import Projects
 
 room = Room("project")
 
@@ -53,7 +57,13 @@ async def list_all(ask: ListProjects, projects: Projects) -> ProjectPage:
     return await projects.page(ask.cursor, ask.limit)
 
 
-@room.operation("GET", "/projects/{project_id}", effect=Effect.READ, errors=(ProjectNotFound,))
+@room.operation(
+    "GET",
+    "/projects/{project_id}",
+    effect=Effect.READ,
+    errors=(ProjectNotFound,),
+    aliases=("project.status",),
+)
 async def get(ask: ProjectId, projects: Projects) -> Project:
     """Show one project and its status."""
     return await projects.get(ask.project_id)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from att.catalogue import Call, Chunks, Effect, Room, Stream
 from att.problems import BadCursor, ProjectNotFound
-from att.runtime import errors, follow, translate
-from att.runtime.builds import progress_frames
+from att.runtime import errors
 from att.runtime.models import (
     AskEnvironment,
     AskStatus,
@@ -25,8 +25,10 @@ from att.runtime.models import (
     StartRuntime,
     StopRuntime,
 )
-from att.runtime.service import Runtime
 from supervisor.logs.framing import Form
+
+if TYPE_CHECKING:
+    from att.runtime.service import Runtime
 
 room = Room("runtime", errors=(ProjectNotFound,))
 
@@ -84,14 +86,20 @@ async def status(ask: AskStatus, runtime: Runtime) -> RuntimeStatus:
 
 
 async def open_sse(ask: ReadLogs, call: Call, runtime: Runtime) -> Chunks:
+    from att.runtime import follow
+
     return await follow.open_follow(ask, call.last_event_id, runtime, Form.SSE)
 
 
 async def open_ndjson(ask: ReadLogs, call: Call, runtime: Runtime) -> Chunks:
+    from att.runtime import follow
+
     return await follow.open_follow(ask, call.last_event_id, runtime, Form.NDJSON)
 
 
 async def open_text(ask: ReadLogs, call: Call, runtime: Runtime) -> Chunks:
+    from att.runtime import follow
+
     return await follow.open_follow(ask, call.last_event_id, runtime, Form.TEXT)
 
 
@@ -108,6 +116,8 @@ async def open_text(ask: ReadLogs, call: Call, runtime: Runtime) -> Chunks:
 )
 async def logs(ask: ReadLogs, runtime: Runtime) -> LogPage:
     """Read the app's log by cursor; as a stream, follow it."""
+    from att.runtime import follow, translate
+
     log = await runtime.log(ask.project_id)
     with translate.logs():
         page = await log.page(ask.cursor, ask.limit, filters=follow.filters(ask), wait=ask.wait)
@@ -130,6 +140,8 @@ async def logs(ask: ReadLogs, runtime: Runtime) -> LogPage:
 )
 async def delete_logs(ask: DeleteLogs, runtime: Runtime) -> DeletedLogs:
     """Delete the app's log up to a cursor, or all of it."""
+    from att.runtime import translate
+
     log = await runtime.log(ask.project_id)
     with translate.logs():
         freed = await log.delete(ask.cursor)
@@ -174,6 +186,8 @@ async def build_environment(ask: BuildEnvironment, call: Call, runtime: Runtime)
 
 
 async def _progress(ask: AskEnvironment, runtime: Runtime, sse: bool) -> AsyncIterator[bytes]:
+    from att.runtime.builds import progress_frames
+
     found = await _environment(ask.project_id, runtime)
     return progress_frames(found, runtime.builds.last(ask.project_id), sse)
 
