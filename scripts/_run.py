@@ -113,25 +113,25 @@ def _told(error: urllib.error.HTTPError) -> Failed:
 
 def check_port(host: str, port: int, home: Path) -> None:
     """Refuse before anything is started when the address is taken, and say by whom."""
-    import socket
-
     from att.runtime import ports
+    from att.runtime.errors import PortInUse
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            return
-        except OSError as error:
-            pid, name, _ = ports.owner(port)
-            whose = f" by {name} (pid {pid})" if pid else ""
-            what = f"{host}:{port} cannot be listened on: {(error.strerror or '').lower()}{whose}."
-    with contextlib.suppress(Failed, OSError, ValueError):
-        Api(f"http://{host}:{port}", home)("GET", "/projects", timeout=3)
-        raise Failed(
-            f"ATT runs already at http://{host}:{port}{whose}.", "Use that one, or stop it first."
-        ) from None
-    raise Failed(what, f"End that program, or take another port: scripts/run --port {port + 1}") from None
+    try:
+        ports.check(host, port)
+        return
+    except PortInUse as taken:
+        what = taken.detail
+    if _is_ours(Api(f"http://{host}:{port}", home)):
+        raise Failed(f"ATT runs already: {what}.", "Use that one, or stop it first.")
+    raise Failed(f"{what}.", f"End that program, or take another port: scripts/run --port {port + 1}")
+
+
+def _is_ours(api: Api) -> bool:
+    try:
+        api("GET", "/projects", timeout=3)
+    except (Failed, OSError, ValueError):
+        return False
+    return True
 
 
 def start(home: Path, listen: str) -> subprocess.Popen[bytes]:

@@ -22,7 +22,14 @@ from tests.support import eventually
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SWITCHES = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *(
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+    ),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--disable-default-apps", "--hide-scrollbars", "--mute-audio", "--remote-debugging-port=0"),
 )
@@ -94,11 +101,13 @@ class Page:
 
     async def dark(self, on: bool) -> None:
         value = "dark" if on else "light"
-        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
+        await self.call(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}]
+        )
 
     async def picture(self, file: Path) -> None:
         told = await self.call("Page.captureScreenshot", format="png")
-        file.write_bytes(base64.b64decode(told["data"]))
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(told["data"]))
 
     async def close(self) -> None:
         self._reader.cancel()
