@@ -56,7 +56,7 @@ class CloneUrlRefused(InvalidRequest):
 
 
 class CloneFailed(Problem):
-    code, status, title = "clone_failed", 502, "git could not clone the repository"
+    code, status, title = "clone_failed", 422, "git could not clone the repository"
     hint = "See what git said; try `git clone` by hand on the machine where ATT runs."
 
 
@@ -76,7 +76,7 @@ class BranchNotFound(CloneFailed):
 
 
 class CloneTimedOut(CloneFailed):
-    code, status, title = "clone_timed_out", 504, "Cloning took too long"
+    code, status, title = "clone_timed_out", 422, "Cloning took too long"
     hint = "Try again, or clone by hand below an allowed root and register it by `path`."
 
 
@@ -91,12 +91,12 @@ class GitMissing(Unavailable):
 
 
 class FilesNotMade(Problem):
-    code, status, title = "files_not_made", 500, "The project's files could not be made"
+    code, status, title = "files_not_made", 503, "The project's files could not be made"
     hint = "Check the owner, the permissions and the free space of ATT_HOME/projects."
 
 
 class FilesNotRemoved(Problem):
-    code, status, title = "files_not_removed", 500, "The project's files could not be removed"
+    code, status, title = "files_not_removed", 503, "The project's files could not be removed"
     hint = "Check their owner and permissions, or delete with `keep_files`."
 
 

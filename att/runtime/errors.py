@@ -102,7 +102,7 @@ class StartFailed(Problem):
 
 
 class StartTimeout(Unavailable):
-    code, status, title = "start_timeout", 504, "The app is not there yet"
+    code, status, title = "start_timeout", 409, "The app is not there yet"
     hint = "It goes on starting; ask for its status, or wait longer with `timeout`."
 
 
@@ -124,7 +124,7 @@ class EvalFailed(Problem):
 
 
 class EvalTimeout(Problem):
-    code, status, title = "eval_timeout", 504, "The evaluation took too long and was ended"
+    code, status, title = "eval_timeout", 422, "The evaluation took too long and was ended"
     hint = "Give it more time with `timeout`, or a smaller dataset."
 
 
@@ -134,7 +134,7 @@ class BadFilter(InvalidRequest):
 
 
 class LogUnusable(Problem):
-    code, status, title = "log_unusable", 500, "The log's folder cannot be used"
+    code, status, title = "log_unusable", 503, "The log's folder cannot be used"
     hint = "Check the owner and the permissions of ATT_HOME/logs."
 
 

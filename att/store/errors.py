@@ -18,7 +18,7 @@ class DatabaseLocked(Unavailable):
 
 
 class DatabaseUnreadable(Problem):
-    code, status, title = "database_unreadable", 500, "The database cannot be used"
+    code, status, title = "database_unreadable", 503, "The database cannot be used"
     hint = (
         "Check the owner and the permissions of ATT_HOME. A damaged file is never overwritten: "
         "move `att.db` (with its -wal and -shm) aside and start again, or put a copy back."
@@ -26,7 +26,7 @@ class DatabaseUnreadable(Problem):
 
 
 class DatabaseTooNew(Problem):
-    code, status, title = "database_too_new", 500, "The database was made by a newer release"
+    code, status, title = "database_too_new", 503, "The database was made by a newer release"
     hint = "Start a release of ATT that is at least as new as the one that wrote it. Nothing was changed."
 
 
@@ -36,7 +36,7 @@ class DatabaseUnreachable(Unavailable):
 
 
 class MigrationFailed(Problem):
-    code, status, title = "migration_failed", 500, "The database could not be brought up to date"
+    code, status, title = "migration_failed", 503, "The database could not be brought up to date"
     hint = "It was left exactly as it was. Start the release before, and report this."
 
 

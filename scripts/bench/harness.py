@@ -119,7 +119,7 @@ def daemon(**variables: str) -> Iterator[Daemon]:
     environment |= {"ATT_HOME": str(home), "ATT_LISTEN": f"127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
     begun = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "att", "serve", "--standalone"],
+        [sys.executable, "-m", "att.daemon"],
         env=environment,
         stdout=(home / "daemon.out").open("wb"),
         stderr=subprocess.STDOUT,
