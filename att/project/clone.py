@@ -93,7 +93,7 @@ async def clone(
     Ends with git ended, in every case; what it left is the caller's to remove.
     """
     command = ["git", *(word for key, value in _SAFE.items() for word in ("-c", f"{key}={value}"))]
-    command += ["clone", "--progress", "--no-recurse-submodules", "--no-hardlinks", "--template="]
+    command += ["clone", "--progress", "--no-recurse-submodules", "--no-local", "--template="]
     command += [f"--branch={branch}"] if branch else []
     try:
         git = await asyncio.create_subprocess_exec(

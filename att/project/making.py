@@ -80,7 +80,6 @@ class Maker:
     async def make(self, order: Order, call: Call) -> Project:
         """The new project; whatever is raised, nothing of it is left."""
         path, work = self._places.new(order.id), self._places.workplace(MAKING, order.id)
-        await asyncio.to_thread(_must_be_free, path)
         memory: dict[str, Any] = {"step": "making", "work": str(work), "identity": None}
         row = order.row(path)
 
@@ -91,6 +90,7 @@ class Maker:
         reserving = asyncio.ensure_future(self._store.write(reserve))
         try:
             await asyncio.shield(reserving)
+            await asyncio.to_thread(_must_be_free, path)
             await self._fill(order, work, call)
             memory["identity"] = identity(work)
             config = await asyncio.to_thread(self._config_in, work)
