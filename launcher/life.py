@@ -71,6 +71,7 @@ class Life:
         self.birth, self.pid = birth, 0
         self.born = poller.clock()
         self.ended = False  # by us
+        self.dying = False  # it has ended; what it left is being ended
         self.spoken = False  # a version was agreed on
         self.last_why = ""
         self._poller, self._disk, self._pace = poller, disk, pace
@@ -153,12 +154,12 @@ class Life:
 
     # -- messages
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """A daemon that does not read loses the message: health will tell what is wrong with it."""
         if self._channel is None:
             return
         try:
-            self._channel.send(message)
+            self._channel.send(message, fds)
         except (FullError, BadMessageError):
             return
         except ClosedError:

@@ -12,26 +12,32 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from launcher import events as ev
 from launcher import output
 from launcher.answer import Answerer
 from launcher.boot import Boot
+from launcher.clearing import Clearing, LifeFamily
+from launcher.events import State
 from launcher.home import Home, MissingReleaseError, Program
 from launcher.journal import Journal
+from launcher.keeper import REQUESTS, Keeper
 from launcher.life import Birth, Life, Pace
 from launcher.notify import Notifier, watchdog_period
 from launcher.poller import Poller, Timer
-from launcher.protocol import messages
+from launcher.protocol import child, kin, messages
 from launcher.protocol.messages import Message
 from launcher.record import is_release_name
 from launcher.settings import Settings
+from launcher.system import address_text, status_text, terminal_is_gone
 from launcher.verdict import Kind, kind_of
 
 VERSION = "0.1.0"
 CONFIG_PERIOD = 2.0
+LEFTOVERS_LIMIT = 3.0  # who hangs in the kernel for longer must not keep the next life from starting
+APP_GRACE = 10.0
 
 
 class Launcher:
@@ -54,6 +60,8 @@ class Launcher:
         self._notifier = Notifier(env)
         self._poller = Poller()
         self._answerer = Answerer(self._poller, listener)
+        self._keeper = Keeper(self._poller, self._tell)
+        self._hurry: Callable[[], None] | None = None
         self._active: Life | None = None
         self._standby: Life | None = None
         self._lives = 0
@@ -72,6 +80,7 @@ class Launcher:
         self._poller.on_signals((signal.SIGTERM, signal.SIGINT), self._stop_asked)
         self._poller.on_signals((signal.SIGHUP,), self._retry_asked)
         self._poller.on_signals((signal.SIGCHLD,), lambda _number: self._reap())
+        child.become_subreaper()
         period = watchdog_period(self._env, os.getpid())
         if period is not None:
             self._watchdog(period)
@@ -104,11 +113,17 @@ class Launcher:
     def _stop_asked(self, number: int) -> None:
         self._say(f"{signal.Signals(number).name}: stopping")
         self._notifier.send("STOPPING=1")
+        if self._boot.state is State.LEFT:  # only the app is still being ended
+            if self._hurry is not None:
+                self._hurry()
+            return
         self._step(ev.StopAsked())
 
     def _retry_asked(self, number: int) -> None:
         if terminal_is_gone():
             self._stop_asked(number)
+            return
+        if self._boot.state is State.LEFT:
             return
         self._scan()
         self._step(ev.RetryAsked())
@@ -121,21 +136,33 @@ class Launcher:
                 self._step(ev.Staged(release))
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            self._died(pid, os.waitstatus_to_exitcode(status))
+        """A dead daemon is reaped once all that it left is gone, a run when it is cleared, any orphan at once."""
+        lives = [life for life in (self._active, self._standby) if life is not None and life.pid]
+        for life in lives:
+            if not life.dying and child.look_at_exit(life.pid) is not None:
+                self._clear_life(life)
+        had_app = self._keeper.alive
+        self._keeper.look_for_exits()
+        ours = self._keeper.children() | {life.pid for life in lives}
+        for pid in set(kin.children(os.getpid())) - ours:
+            child.reap(pid)
+        if had_app and not self._keeper.alive and self._boot.state is State.ANSWERING:
+            self._step(ev.AppGone())
 
-    def _died(self, pid: int, status: int) -> None:
-        life = next(
-            (life for life in (self._active, self._standby) if life is not None and life.pid == pid), None
-        )
-        if life is None:
-            return  # an orphan that came to us
+    def _clear_life(self, life: Life) -> None:
+        life.dying = True
+        family = LifeFamily(life.birth.boot_id, life.pid)
+
+        def done(clearing: Clearing) -> None:
+            if clearing.ended:
+                left = ", some of them are still there" if clearing.left else ""
+                self._note("cleared", life.birth.release, f"{len(clearing.ended)} processes were left{left}")
+            self._died(life)
+
+        Clearing(self._poller, family, 0.0, done, spare=life.pid, limit=LEFTOVERS_LIMIT)
+
+    def _died(self, life: Life) -> None:
+        status = os.waitstatus_to_exitcode(os.waitpid(life.pid, 0)[1])
         kind = kind_of(status)
         if kind is Kind.KILLED and life.ended:
             kind = Kind.HUNG
@@ -143,7 +170,7 @@ class Launcher:
         text = f"{status_text(status)}{' after ' + life.last_why if life.last_why and life.ended else ''}"
         if life is self._active:
             self._active = None
-            self._step(ev.Died(kind, text))
+            self._step(ev.Died(kind, text, app=self._keeper.alive))
         else:
             self._standby = None
             self._step(ev.StandbyLost(kind, text))
@@ -168,11 +195,26 @@ class Launcher:
             self._step(ev.Unhealthy(why))
 
     def _message(self, life: Life, message: Message, fds: list[int]) -> None:
-        for fd in fds:
-            os.close(fd)  # no message of a daemon brings descriptors
         handler = MESSAGES.get(message["type"])
-        if handler is not None:
-            handler(self, life, message)
+        try:
+            if handler is not None:
+                handler(self, life, message)
+            elif message["type"] in REQUESTS:
+                self._request(life, message, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _request(self, life: Life, message: Message, fds: list[int]) -> None:
+        number = message.get("n")
+
+        def reply(fds: Sequence[int] = (), **fields: object) -> None:
+            life.send({"type": "reply", "n": number, **fields}, fds)
+
+        if life is self._active and isinstance(number, int):
+            self._keeper.serve(message, fds, reply)
+        else:
+            reply(error={"kind": "bad_request", "text": "only the active daemon, with a number"})
 
     def _hello(self, life: Life, message: Message) -> None:
         version = messages.common_version(message.get("protocol"))
@@ -229,7 +271,7 @@ class Launcher:
         self._answerer.stop()
         life = self._born(action.release, action.safe, standby=False)
         if isinstance(life, str):
-            self._step_later(ev.Died(Kind.MISSING, life))
+            self._step_later(ev.Died(Kind.MISSING, life, app=self._keeper.alive))
         else:
             self._active = life
 
@@ -305,7 +347,11 @@ class Launcher:
 
     def _leave(self, action: ev.Leave) -> None:
         self._answerer.stop()
-        self._code = action.code
+
+        def done() -> None:
+            self._code = action.code
+
+        self._hurry = self._keeper.end_all(APP_GRACE, done)
 
     def _noted(self, action: ev.Note) -> None:
         self._note(action.event, action.release, action.reason)
@@ -346,30 +392,3 @@ ACTIONS: dict[type[Any], Callable[[Launcher, Any], None]] = {
     ev.Leave: Launcher._leave,
     ev.Note: Launcher._noted,
 }
-
-
-def status_text(status: int) -> str:
-    if status >= 0:
-        return f"exit code {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:
-        return f"signal {-status}"
-
-
-def address_text(listener: socket.socket) -> str:
-    name = listener.getsockname()
-    if not isinstance(name, tuple):
-        return str(name)
-    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-
-
-def terminal_is_gone() -> bool:
-    """SIGHUP from a terminal that was closed asks us to stop; any other asks us to try again."""
-    if not os.isatty(2) and not os.isatty(0):
-        return False
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC))
-    except OSError:
-        return True
-    return False

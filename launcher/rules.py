@@ -71,10 +71,9 @@ class Rules:
             record.mark(release, ReleaseState.TRYING)
         if record.state(release) in CANDIDATE:
             record.tries += 1
-        safe = record.rung is Rung.SAFE
         self.active, self._was_healthy = release, False
         self._enter(State.STARTING, now + self.limits.start_timeout)
-        self._out.append(ev.Spawn(release, safe))
+        self._out.append(ev.Spawn(release, safe=record.rung is Rung.SAFE))
 
     def _choose(self) -> str | None:
         record = self.record
@@ -152,8 +151,7 @@ class Rules:
     def _died(self, event: ev.Died, now: float) -> None:
         record = self.record
         kind = self._ending if self.state is State.ENDING else event.kind
-        release, healthy = self.active, self._was_healthy
-        self.active, self._was_healthy = None, False
+        release, healthy, self.active, self._was_healthy = self.active, self._was_healthy, None, False
         self._out.append(ev.Note("exited", release, event.text or kind.value))
         if healthy and now >= self._healthy_since + self.limits.reset_after:
             self._delay_step = self._asked = 0
@@ -294,12 +292,8 @@ class Rules:
 
     def _refuse(self, event: ev.SwitchAsked, _now: float) -> None:
         state = self.record.state(event.release)
-        known = "unknown" if state is None else state.value
-        self._out.append(
-            ev.Note(
-                "switch_refused", event.release, f"the launcher is {self.state.value}, the release {known}"
-            )
-        )
+        why = f"the launcher is {self.state.value}, the release {'unknown' if state is None else state.value}"
+        self._out.append(ev.Note("switch_refused", event.release, why))
 
     def _standby_healthy(self, _event: ev.StandbyHealthy, now: float) -> None:
         self.standby_ready, self._standby_until = True, None

@@ -18,7 +18,8 @@ USAGE = """usage: python -m launcher [--home DIR] [--listen HOST:PORT] [OPTIONS]
   --hang SECONDS      a daemon without a sign of life is replaced, and its successor answers, within that
                       (ATT_HANG; 15)
   --start SECONDS     how long a daemon may take to become healthy (ATT_START; 60)
-  --probation SECONDS how long a new release must be healthy to count as good (ATT_PROBATION; 60)
+  --probation SECONDS how long a new release must be healthy to count as good, and any to begin
+                      the back-off anew (ATT_PROBATION; 60)
   --grace SECONDS     how long a stop may take (ATT_GRACE; 30)
   --drain SECONDS     how long an old release may take to hand over (ATT_DRAIN; 15)
   --retry SECONDS     after the last resort, try again after (ATT_RETRY; 300)

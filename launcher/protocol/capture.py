@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic, time_ns
 from typing import Final
 
@@ -30,12 +29,12 @@ F_SETPIPE_SZ: Final = 1031
 HAS_SPLICE: Final = hasattr(os, "splice")
 
 
-@dataclass(slots=True)
 class _Source:
-    fd: int
-    run: int
-    stream: int
-    leave_after: int | None = None  # let go of it when it is empty, or after so many bytes more
+    __slots__ = ("fd", "leave_after", "run", "stream")
+
+    def __init__(self, fd: int, run: int, stream: int) -> None:
+        self.fd, self.run, self.stream = fd, run, stream
+        self.leave_after: int | None = None  # let go of it when it is empty, or after so many bytes more
 
 
 class Capture:

@@ -19,7 +19,7 @@ import signal
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 RUN_MARK = "ATT_RUN"
 KEEPER_MARK = "ATT_KEEPER"
@@ -39,8 +39,7 @@ class CannotSpawn(Exception):
         self.what, self.path, self.errno = what, path, number
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """The two pipes of a child: `theirs` are closed here once it has them."""
 
     stdout: int

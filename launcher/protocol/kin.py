@@ -16,21 +16,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from launcher.protocol import child
 
 # Whether this system shows children and environments the way we look at them (else: ps).
-PROC = Path("/proc/self/environ").exists() and Path(f"/proc/self/task/{os.getpid()}/children").exists()
+PROC = os.path.exists("/proc/self/environ") and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 WATCHED = 8  # descriptors held at once while waiting; a fork bomb must not use up ours
 AGAIN_SOON, AGAIN_LATER = 0.002, 0.25
 DOUBT = 0.03  # how long a process that is just being executed (no environment yet) may be waited for
 
 
-@dataclass(frozen=True, slots=True)
-class Kin:
+class Kin(NamedTuple):
     """One process as the system shows it. `start` tells it from a later one with the same number."""
 
     pid: int
@@ -45,8 +42,7 @@ class Kin:
         return self.pid, self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What one look saw. `doubtful`: somebody was just being executed. `scene`: all that was looked at, to compare looks."""
 
     kin: tuple[Kin, ...]
@@ -224,7 +220,6 @@ def send(kin: Kin, signum: int) -> bool:
     return True
 
 
-@dataclass(slots=True)
 class Ending:
     """Ends all that a finder finds. Call `step` until it answers None; wait for `watched` or the time it says in between.
 
@@ -232,15 +227,15 @@ class Ending:
     at once first: the system lets nobody fork out of a group while it does that.
     """
 
-    finder: Finder
-    kill_at: float
-    spare: int | None = None  # not counted: the first process of a run
-    asked: dict[tuple[int, str], Kin] = field(default_factory=dict)
-    killed: set[tuple[int, str]] = field(default_factory=set)
-    watched: dict[int, int] = field(default_factory=dict)  # pidfd by pid
-    _quiet: frozenset[tuple[int, str]] | None = None
-    _doubt_until: float | None = None
-    _pause: float = AGAIN_SOON
+    def __init__(self, finder: Finder, kill_at: float, spare: int | None = None) -> None:
+        """`spare` is not counted: the first process of a run."""
+        self.finder, self.kill_at, self.spare = finder, kill_at, spare
+        self.asked: dict[tuple[int, str], Kin] = {}
+        self.killed: set[tuple[int, str]] = set()
+        self.watched: dict[int, int] = {}  # pidfd by pid
+        self._quiet: frozenset[tuple[int, str]] | None = None
+        self._doubt_until: float | None = None
+        self._pause: float = AGAIN_SOON
 
     def step(self, now: float) -> float | None:
         """None: twice in a row nobody was found. Else the time of the next step."""

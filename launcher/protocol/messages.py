@@ -36,7 +36,26 @@ descriptors. Unknown types and fields are ignored, so either side may be newer. 
       hello    {protocol: [lowest, highest]}       answered by welcome; health is asked at once
       stage    {release}                           it lies complete in releases/: remember it as the staged one
       switch   {release}                           start it as a standby and hand over when it is healthy
+    daemon → launcher, for the managed app; each with a number `n`, answered by one `reply` with the same `n`; only the
+    active life is served. Wrong ones are answered with `error: {kind, text, …}` and change nothing
+      log      {log, base, ring_bytes, slots, log_wait}   the ring of a log (`launcher.protocol.ring`), made at offset
+                                                   `base` when there is none yet → {fresh} and the descriptors
+                                                   [ring, acks, bell to wait on, room to ring when bytes were taken]
+      close_log {log}                              its last run is cleared and all its bytes are taken
+      spawn    + one descriptor                    a memory file with JSON {run_id, number, keeper, command, cwd, env,
+                                                   log, socket}: `number` names the run in the ring → {pid}
+      signal   {run_id, number}                    to the first process → {sent}
+      members  {run_id}                            → {pids}, the first process first
+      clear    {run_id, grace}                     end all that belongs to it → {ended, killed, pids}, when it is done
+      acknowledge {run_id}                         its exit is noted: forget it
+      release  {run_id}                            let go of its pipes once what they hold is taken
+      runs     {}                                  → {runs: [{run_id, pid, log, exit: {code, signal, at} or null}]}
+      sweep    {keeper}                            end what other launchers' lives left → {ended, killed, pids}
+      listen   {name, host, port}                  hold a listening socket → {port}
+      close_socket {name}
     launcher → daemon
+      reply    {n, …}
+      exited   {run_id, pid, log, exit}            repeated by `runs` until it is acknowledged
       welcome  {protocol, boot_id, launcher, record}  the version that both speak; the boot record
       journal  {entry}                             an entry that was just written to launcher.ndjson
       drain    {}                                  accept no more, finish what is short, leave with 75
@@ -54,6 +73,7 @@ VERSION = 1
 LOWEST = 1
 LIMIT = 1 << 16
 FD_LIMIT = 8
+ORDER_LIMIT = 4 << 20
 
 LAUNCHER_FD = "ATT_LAUNCHER_FD"
 LISTEN_FD = "ATT_LISTEN_FD"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from typing import Final, NamedTuple
 
 MAGIC: Final = int.from_bytes(b"ATTRING1", "little")
@@ -48,6 +47,8 @@ def memory_file(name: str, size: int, *, memfd: bool = HAS_MEMFD) -> int:
     if memfd:
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
     else:
+        import tempfile  # costs more memory than all the rest, and is wanted by few
+
         fd, path = tempfile.mkstemp(prefix=f"{name}-")
         os.unlink(path)
     os.ftruncate(fd, size)
