@@ -113,7 +113,7 @@ def variables(
     if settings.serve == "socket" and place.config is not None:
         found["NAT_CONFIG_FILE"] = str(place.config.path)
         found["NAT_FRONT_END_WORKER"] = nat.WORKER
-        found["ATT_NAT_LOGGING"] = "1"
+        found["ATT_NAT_SOCKET"] = "1"
         levels = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
         found["NAT_FASTAPI_LOG_LEVEL"] = str(levels.get(settings.log_level, 20))
     return found
