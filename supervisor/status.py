@@ -27,8 +27,9 @@ class Past:
     ready_at: datetime | None = None
     probes: tuple[ProbeStatus, ...] = ()
 
-    def note(self, run: Run, exit: Exit) -> None:
+    def note(self, run: Run, exit: Exit, reason: str) -> None:
         self.exit = exit
+        self.reason = reason
         self.started_at = run.began_at
         self.ready_at = run.ready_at
         self.probes = run.probes()

@@ -87,16 +87,45 @@ def roots(globs: Iterable[str]) -> tuple[Root, ...]:
     return tuple(Root(folder, deep) for folder, deep in sorted(found.items()))
 
 
+class Watcher:
+    """Tells of changes while it is on."""
+
+    def __init__(self, tell: Callable[[tuple[str, ...]], None]) -> None:
+        self._tell = tell
+        self._what: object = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def turn_on(self, cwd: Path, globs: tuple[str, ...], debounce: float) -> None:
+        """What was watched before is not any more; the same again goes on."""
+        what = (cwd, globs, debounce)
+        if what == self._what:
+            return
+        await self.turn_off()
+        self._what = what
+        if globs:
+            self._task = asyncio.create_task(self._watch(cwd, globs, debounce), name="watch")
+
+    async def turn_off(self) -> None:
+        self._what = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _watch(self, cwd: Path, globs: tuple[str, ...], debounce: float) -> None:
+        async for paths in changes(cwd, globs, debounce):
+            self._tell(paths)
+
+
 async def changes(cwd: Path, globs: tuple[str, ...], debounce: float) -> AsyncIterator[tuple[str, ...]]:
     """The changed paths, relative to `cwd` and sorted, each time it has been quiet for `debounce` seconds after a change."""
     means = matcher(globs)
     news: asyncio.Queue[str] = asyncio.Queue()
     stop = asyncio.Event()
     watchers = [
-        asyncio.create_task(
-            _watch(cwd, root, means, news, stop, debounce), name=f"watch-{root.folder or '.'}"
-        )
-        for root in roots(globs)
+        asyncio.create_task(_watch(cwd, folders, deep, means, news, stop, debounce), name=f"watch-{deep}")
+        for deep, folders in _folders(cwd, roots(globs)).items()
+        if folders
     ]
     try:
         while True:
@@ -118,7 +147,8 @@ async def _collect(news: asyncio.Queue[str], debounce: float) -> tuple[str, ...]
 
 async def _watch(
     cwd: Path,
-    root: Root,
+    folders: list[Path],
+    deep: bool,
     means: Callable[[str], bool],
     news: asyncio.Queue[str],
     stop: asyncio.Event,
@@ -126,20 +156,21 @@ async def _watch(
 ) -> None:
     from watchfiles import awatch
 
-    folder, deep = _existing(cwd, root)
     step = max(LEAST_STEP_MS, min(250, int(debounce * 500)))
-    async for batch in awatch(
-        folder, watch_filter=None, recursive=deep, step=step, stop_event=stop, raise_interrupt=False
-    ):
+    async for batch in awatch(*folders, watch_filter=None, recursive=deep, step=step, stop_event=stop):
         for _, path in batch:
             relative = Path(path).relative_to(cwd).as_posix()
             if means(relative):
                 news.put_nowait(relative)
 
 
-def _existing(cwd: Path, root: Root) -> tuple[Path, bool]:
-    """The folder itself, or, when it is not there yet, the nearest one above it, deeply."""
-    folder, deep = cwd / root.folder, root.deep
-    while not folder.is_dir() and folder != cwd:
-        folder, deep = folder.parent, True
-    return folder, deep
+def _folders(cwd: Path, wanted: Iterable[Root]) -> dict[bool, list[Path]]:
+    """By depth. For a folder that is not there yet, the nearest one above it, deeply; none within a deep one twice."""
+    found: dict[Path, bool] = {}
+    for root in wanted:
+        folder, deep = cwd / root.folder, root.deep
+        while not folder.is_dir() and folder != cwd:
+            folder, deep = folder.parent, True
+        found[folder] = found.get(folder, False) or deep
+    alone = {folder for folder in found if not any(found.get(above) for above in folder.parents)}
+    return {deep: sorted(folder for folder in alone if found[folder] is deep) for deep in (True, False)}

@@ -24,7 +24,9 @@ P = ParamSpec("P")
 # -I -S: quick to start, and nothing of the surroundings matters.
 PYTHON = (sys.executable, "-I", "-S", "-c")
 SLEEPER = "import signal\nprint('up', flush=True)\nsignal.pause()"
-STUBBORN = "import signal\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\nwhile True: signal.pause()"
+STUBBORN = (
+    "import signal\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\nwhile True: signal.pause()"
+)
 # Forks twice with a session of its own, so that neither parent nor group nor session leads back to it; then says its pid.
 RUNAWAY = """
 import os, signal, sys

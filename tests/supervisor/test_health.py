@@ -12,7 +12,9 @@ ALL = frozenset(Use)
 
 
 def http(*use: Use, **more: int) -> ProbeSpec:
-    return ProbeSpec(ProbeKind.HTTP, name="-".join(use) or "all", use=frozenset(use) or ALL, url="http://x", **more)
+    return ProbeSpec(
+        ProbeKind.HTTP, name="-".join(use) or "all", use=frozenset(use) or ALL, url="http://x", **more
+    )
 
 
 def test_without_probes_it_is_up_and_ready_with_its_process() -> None:
@@ -124,7 +126,11 @@ def test_the_verdict_is_what_the_last_results_in_a_row_say(up: int, down: int, r
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=80))
 def test_nothing_is_told_twice_and_nothing_before_the_start(results: list[tuple[int, bool]]) -> None:
-    probes = (http(Use.STARTUP), http(Use.READINESS, failure_threshold=1), http(Use.LIVENESS, failure_threshold=2))
+    probes = (
+        http(Use.STARTUP),
+        http(Use.READINESS, failure_threshold=1),
+        http(Use.LIVENESS, failure_threshold=2),
+    )
     health = Health(probes)
     told = health.begin()
     for index, ok in results:
