@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 
@@ -98,3 +100,18 @@ async def open_house(home: Path, environ: dict[str, str] | None = None) -> Async
         await logs.aclose()
         await events.aclose()
         await store.aclose()
+
+
+def in_house(test: Callable[[House], Awaitable[None]]) -> Callable[[Path], None]:
+    """A test that gets a house of its own."""
+
+    async def run(home: Path) -> None:
+        async with open_house(home) as house:
+            await test(house)
+
+    @wraps(test)
+    def wrapper(tmp_path: Path) -> None:
+        asyncio.run(run(tmp_path / "home"))
+
+    del wrapper.__wrapped__  # type: ignore[attr-defined]  # pytest would look for a fixture `house`
+    return wrapper

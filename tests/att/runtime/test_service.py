@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Awaitable, Callable
-from functools import wraps
 from pathlib import Path
 
 import psutil
@@ -25,21 +23,8 @@ from att.runtime.errors import (
     StartTimeout,
 )
 from att.runtime.models import RuntimeStatus
-from tests.att.runtime.house import ME, House, open_house
+from tests.att.runtime.house import ME, House, in_house, open_house
 from tests.support import eventually
-
-
-def in_house(test: Callable[[House], Awaitable[None]]) -> Callable[[Path], None]:
-    async def run(home: Path) -> None:
-        async with open_house(home) as house:
-            await test(house)
-
-    @wraps(test)
-    def wrapper(tmp_path: Path) -> None:
-        asyncio.run(run(tmp_path / "home"))
-
-    del wrapper.__wrapped__  # type: ignore[attr-defined]  # pytest would look for `house`
-    return wrapper
 
 
 def ask(status: RuntimeStatus, path: str = "/") -> str:
