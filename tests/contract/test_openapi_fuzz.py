@@ -11,7 +11,6 @@ import sys
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,7 +80,7 @@ def fitting(case: Any, daemon: RunningDaemon) -> None:
         daemon.ask("POST", "/projects/demo/runtime/environment", {"rebuild": True})
     if label.endswith("POST /api/v1/projects/{project_id}/runtime/environment"):
         daemon.ask("POST", "/projects/demo/runtime/stop")
-    if label.endswith("/runtime/stop") or label.endswith("DELETE /api/v1/projects/{project_id}/runtime/logs"):
+    if label.endswith(("/runtime/stop", "DELETE /api/v1/projects/{project_id}/runtime/logs")):
         daemon.ask("POST", "/projects/demo/runtime/start?wait=running")
     elif label.endswith("/runtime/start"):
         daemon.ask("POST", "/projects/demo/runtime/stop")
