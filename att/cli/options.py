@@ -87,7 +87,7 @@ def parameters(operation: Operation, taken: set[str]) -> list[click.Parameter]:
         click.Argument(
             [name],
             type=type_for(shape(fields[name].annotation), fields[name]),
-            required=_needed(fields[name]),
+            required=fields[name].is_required(),
         )
         for name in operation.positional
     ]
@@ -95,25 +95,16 @@ def parameters(operation: Operation, taken: set[str]) -> list[click.Parameter]:
     return found
 
 
-def _needed(info: FieldInfo) -> bool:
-    return info.is_required()
-
-
 def _option(name: str, info: FieldInfo, taken: set[str]) -> click.Option:
     flag = f"--{name.replace('_', '-')}"
     found = shape(info.annotation)
     told = _help(info, found)
+    needed = info.is_required()
+    more: dict[str, Any] = {"required": True} if needed else {"default": None}  # click takes None for a value
     if found.kind is bool and not found.many:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], default=None, help=told, required=_needed(info))
+        return click.Option([f"{flag}/--no-{flag[2:]}"], help=told, **more)
     names = [flag, *([SHORT[name]] if name in SHORT and SHORT[name] not in taken else []), name]
-    return click.Option(
-        names,
-        type=type_for(found, info),
-        multiple=found.many,
-        default=None,
-        help=told,
-        required=_needed(info),
-    )
+    return click.Option(names, type=type_for(found, info), multiple=found.many, help=told, **more)
 
 
 def _help(info: FieldInfo, found: Shape) -> str:

@@ -119,11 +119,6 @@ class LinePage(BaseModel):
     next_cursor: str
 
 
-class Work(Ask):
-    thing_id: str
-    steps: Annotated[int, Field(ge=1, le=10)] = 2
-
-
 @dataclass
 class Things:
     """What the room works with: things, and one growing list of lines whose positions never change."""
@@ -262,6 +257,37 @@ async def crash(ask: OneThing, things: Things) -> Thing:
     raise RuntimeError("the inside of the house")
 
 
+async def work_progress(ask: OneThing, call: Call, things: Things) -> Chunks:
+    name = things.get(ask.thing_id).name
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for step in range(3):
+            told = {"type": "progress", "line": f"step {step}", "phase": "build", "progress": step / 3}
+            yield json.dumps(told).encode() + b"\n"
+        error = "it broke" if name == "broken" else None
+        yield json.dumps({"type": "done", "error": error}).encode() + b"\n"
+
+    return pieces()
+
+
+@room.operation("POST", "/things/{thing_id}/work", effect=Effect.WRITE, status=202, name="thing.work.begin")
+async def work(ask: OneThing, things: Things) -> Thing:
+    """Begin a long work."""
+    return things.get(ask.thing_id)
+
+
+@room.operation(
+    "GET",
+    "/things/{thing_id}/work",
+    effect=Effect.READ,
+    streams=(Stream("application/x-ndjson", work_progress),),
+    name="thing.work.get",
+)
+async def work_state(ask: OneThing, things: Things) -> Thing:
+    """How far the work is."""
+    return things.get(ask.thing_id)
+
+
 @room.operation("POST", "/things/{thing_id}/hold", effect=Effect.WRITE)
 async def hold(ask: OneThing, things: Things) -> Thing:
     """Take as long as it takes."""
@@ -307,19 +333,20 @@ ROOMS = (room, health_room)
 class Served:
     """The house, open. `base` is the folder of its API."""
 
-    def __init__(self, home: Path, port: int, **settings: Any) -> None:
+    def __init__(self, home: Path, port: int, things: Things | None = None, **settings: Any) -> None:
         self.settings = Settings(home=home, listen=f"127.0.0.1:{port}", **settings)
         self.audited: list[Audited] = []
         self.vitals = Vitals("1.2.3", "r7")
         self.loop = asyncio.new_event_loop()
         self.metrics = Metrics("1.2.3", "r7")
-        self.things = Things()
+        self.things = things or Things()
         self.port = 0
         self._thread = threading.Thread(target=self.loop.run_forever, name="house")
         self._thread.start()
         self.run(self._open())
 
     async def _open(self) -> None:
+        self.things.grown = asyncio.Event()  # belongs to the loop of one life
         access = Access(
             [Grant("local", TOKEN), Grant("reader", READER, frozenset({Scope.READ}))],
         )
@@ -432,8 +459,8 @@ class Answer:
 
 
 @contextmanager
-def served(home: Path, port: int = 0, **settings: Any) -> Iterator[Served]:
-    house = Served(home, port, **settings)
+def served(home: Path, port: int = 0, things: Things | None = None, **settings: Any) -> Iterator[Served]:
+    house = Served(home, port, things, **settings)
     try:
         yield house
     finally:

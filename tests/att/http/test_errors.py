@@ -108,7 +108,8 @@ def test_json_that_is_none(shared: Served, body: bytes) -> None:
     ],
 )
 def test_a_body_that_does_not_fit(shared: Served, body: Any, names: set[str]) -> None:
-    problem = refused(shared.ask("POST", "/things", json.dumps(body).encode() if body is not None else None, headers=JSON), 422, "invalid_request")  # fmt: skip
+    sent = None if body is None else json.dumps(body).encode()
+    problem = refused(shared.ask("POST", "/things", sent, headers=JSON), 422, "invalid_request")
     assert fields(problem) == {("body", name) for name in names}
 
 
