@@ -52,12 +52,12 @@ class CommandNotFound(Problem):
 
 class EnvironmentNotBuilt(Problem):
     code, status, title = "environment_not_built", 409, "The project's environment is not built"
-    hint = "Build it first: `att runtime environment build PROJECT`, or start with `?build=true`."
+    hint = "Build it first: `att runtime environment-build PROJECT`, or start with `?build=true`."
 
 
 class EnvironmentBroken(Problem):
     code, status, title = "environment_broken", 409, "The project's environment does not work"
-    hint = "Build it again: `att runtime environment build PROJECT --rebuild`."
+    hint = "Build it again: `att runtime environment-build PROJECT --rebuild`."
 
 
 class EnvironmentBuildFailed(Problem):

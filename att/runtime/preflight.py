@@ -10,7 +10,7 @@ import asyncio
 import shutil
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from att.runtime import (
@@ -52,7 +52,7 @@ class Ready:
     settings: RuntimeSettings
     place: Place
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # with secrets
     environment: Environment
     warnings: tuple[str, ...]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from att.runtime.errors import StartFailed, UnknownComponent
-from att.runtime.models import RuntimeStatus
+from att.runtime.models import EvalRuntime, RuntimeStatus
 from tests.att.runtime.house import ME
 from tests.nat.prepared import LINES, SECRET, Served
 from tests.support import eventually_sync
@@ -128,3 +128,24 @@ async def restarted(app: Served) -> RuntimeStatus:
 def cut_off(app: Served) -> None:
     with contextlib.suppress(OSError, http.client.HTTPException):
         app.say("stuck", timeout=60)
+
+
+EVAL = """
+eval:
+  general:
+    output_dir: results
+    dataset: {_type: json, file_path: data.json, structure: {question_key: question, answer_key: answer}}
+  evaluators: {}
+"""
+
+
+def test_an_evaluation_runs_without_the_app_and_its_files_are_returned(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", "1.4") as app:
+        (app.folder / "config.yml").write_text((app.folder / "config.yml").read_text() + EVAL)
+        (app.folder / "data.json").write_text('[{"id": 1, "question": "hello", "answer": "hello"}]')
+        result = app.do(app.house.runtime.evaluate(EvalRuntime(project_id=app.name), ME))
+        assert any(file.path.endswith("workflow_output.json") for file in result.files)
+        assert result.output_dir == str(app.folder / "results")
+        assert app.now().state == "stopped"
+        left = [p for p in (tmp_path / "home" / "run").rglob("*") if p.is_file()]
+        assert left == []

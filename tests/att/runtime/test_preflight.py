@@ -67,7 +67,7 @@ def test_environment_not_built_names_the_operation_that_builds(tmp_path: Path) -
     (folder / "config.yml").write_text(places.CONFIG)
     problem = refusal(folder)
     assert problem.code == "environment_not_built"
-    assert "runtime environment build" in problem.advice
+    assert "runtime environment-build" in problem.advice
 
 
 def test_an_unfinished_environment_is_not_built(tmp_path: Path) -> None:
