@@ -1,0 +1,143 @@
+"""Answers for people: forms, units, and nothing that a terminal would obey."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from att.cli import render
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(answer: Any, *, terminal: bool = False) -> str:
+    out = Terminal() if terminal else io.StringIO()
+    render.Screen(out).show(answer)
+    return out.getvalue()
+
+
+def test_a_page_is_a_table_and_tells_that_there_is_more() -> None:
+    page = {"things": [{"id": "a", "rss_bytes": 2048, "note": None}], "next_cursor": "c2"}
+    assert shown(page) == "id  rss\na   2.0 KiB\nThere are more: --cursor c2\n"
+
+
+def test_a_table_on_a_terminal_has_colours() -> None:
+    text = shown({"things": [{"id": "a", "state": "running"}], "next_cursor": None}, terminal=True)
+    assert "\x1b[32mrunning" in text
+
+
+def test_lists_inside_a_thing_are_tables_below_it() -> None:
+    told = shown({"name": "x", "runs": [{"pid": 1, "state": "running"}], "empty": [], "nothing": None})
+    assert told == "name  x\nruns:\npid  state\n1    running\n"
+
+
+def test_lines_of_a_log_are_themselves_and_what_is_lost_is_said() -> None:
+    page = {
+        "lines": [
+            {"cursor": "1", "text": "one", "continued": False},
+            {"cursor": "2", "text": "half", "continued": True},
+            {"cursor": "3", "text": "way", "continued": False},
+        ],
+        "next_cursor": "3",
+        "oldest_cursor": "0",
+        "lost": {"bytes": 4096, "lines": None},
+    }
+    assert shown(page) == "--- some lines lost (4.0 KiB) ---\none\nhalfway\n"
+
+
+@pytest.mark.parametrize(
+    ("given_text", "left"),
+    [
+        ("plain\ttext", "plain\ttext"),
+        ("\x1b[1;31mred\x1b[0m", "\x1b[1;31mred\x1b[0m"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]52;c;ZXZpbA==\x1b\\after", "after"),
+        ("\x1b[2J\x1b[Hafter", "after"),
+        ("\x1bcafter", "after"),
+        ("a\x08\x08b\rc", "abc"),
+        ("\x9b2Jafter", "2Jafter"),
+        ("end\x1b", "end"),
+    ],
+)
+def test_control_sequences_are_taken_out(given_text: str, left: str) -> None:
+    assert render.harmless(given_text) == left
+
+
+@given(st.text(st.sampled_from("\x1b[]0;31mHJ2\x07\\ab\x9b\r\x08 \n\t"), max_size=30))
+def test_nothing_but_colours_is_left_of_any_control_sequence(text: str) -> None:
+    import re
+
+    left = re.sub(r"\x1b\[[0-9;:]*m", "", render.harmless(text))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", left)
+
+
+def test_a_log_line_on_a_terminal_cannot_do_harm_and_has_its_level_as_colour() -> None:
+    out = Terminal()
+    screen = render.Screen(out)
+    screen.line({"text": "\x1b[2Jbad", "level": "error"})
+    screen.line({"text": "\x1b[31mopen"})
+    assert out.getvalue() == "\x1b[31mbad\x1b[0m\n\x1b[31mopen\x1b[0m\n"
+
+
+def test_objects_of_a_stream() -> None:
+    out = io.StringIO()
+    screen = render.Screen(out)
+    screen.event({"cursor": "1", "text": "line"})
+    screen.event({"lost": {"bytes": 10, "lines": 2}, "cursor": "2"})
+    screen.event({"state": {"state": "running", "pid": 5}})
+    screen.event(
+        {"id": 1, "event_type": "runtime.started", "project_id": "x", "payload": {"a": 1}, "timestamp": "?"}
+    )
+    screen.event({"type": "progress", "line": "step"})
+    assert out.getvalue().splitlines() == [
+        "line",
+        "--- 2 lines lost (10 B) ---",
+        '?  runtime.started  x  {"a": 1}',
+        "type=progress  line=step",
+    ]
+    terminal = Terminal()
+    render.Screen(terminal).event({"state": {"state": "running", "pid": 5, "reason": ""}})
+    assert terminal.getvalue() == "\x1b[2m--- running (pid 5) ---\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("x", None, "-"),
+        ("x", True, "yes"),
+        ("rss_bytes", 1536, "1.5 KiB"),
+        ("freed_bytes", 12, "12 B"),
+        ("rss_bytes", 5 << 40, "5.0 TiB"),
+        ("cpu_percent", 12.345, "12.3 %"),
+        ("uptime_seconds", 3.21, "3.2 s"),
+        ("uptime_seconds", 45.2, "45 s"),
+        ("uptime_seconds", 125, "2 min 5 s"),
+        ("uptime_seconds", 7300, "2 h 1 min"),
+        ("uptime_seconds", 200_000, "2 d 7 h"),
+        ("progress", 0.5, "50%"),
+        ("started_at", "not a time", "not a time"),
+        ("command", ["nat", "serve", "a b"], "nat serve 'a b'"),
+        ("tags", ["a", "b"], "a, b"),
+        ("lines", ["x" * 60, "y" * 60], "x" * 60 + "\n" + "y" * 60),
+        ("payload", {"k": "ü"}, '{"k": "ü"}'),
+    ],
+)
+def test_values_in_words(name: str, value: Any, text: str) -> None:
+    assert render.value_text(name, value) == text
+
+
+def test_times_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    assert render.moment("2026-11-21T02:03:04.5Z") == "2026-11-21 03:03:04"
+    monkeypatch.undo()
+    time.tzset()
