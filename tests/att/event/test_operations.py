@@ -6,15 +6,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from att.catalogue import Bound, Catalogue, Chunks, Stream
 from att.event.log import EventLog
-from att.event.models import FollowEvents, FollowProjectEvents, ListEvents, ListProjectEvents
+from att.event.models import DeleteEvents, FollowEvents, FollowProjectEvents, ListEvents, ListProjectEvents
 from att.event.operations import room
 from att.problems import BadCursor, ProjectNotFound
+from att.project.models import CreateProject
 from tests.att.rooms import CALL, Rooms, on_a_loop, rooms
 
 
@@ -121,3 +123,25 @@ async def test_reading_writes_no_event(tmp_path: Path) -> None:
         await operations["event.list"].run(ListEvents(), CALL)
         await operations["event.stream"].run(FollowEvents(after=0), CALL)
         assert await house.events.newest() == 0
+
+
+@on_a_loop
+async def test_listing_following_and_deleting_through_the_room(tmp_path: Path) -> None:
+    async with rooms(tmp_path) as house:
+        operations = bound(house)
+        await house.projects.create(CreateProject(name="demo", template="echo"), CALL)
+        await house.events.append("a.b")
+        page = await operations["event.list_project"].run(ListProjectEvents(project_id="demo"), CALL)
+        assert [event.event_type for event in page.events] == ["project.created"]
+        follow = operations["event.stream_project"]
+        new = await follow.run(FollowProjectEvents(project_id="demo", after=0), CALL)
+        assert [event.id for event in new.events] == [1]
+        for stream in follow.operation.streams:
+            chunks = await follow.open(stream, FollowProjectEvents(project_id="demo", after=0), CALL)
+            text = b"".join(await pieces(chunks, 2 if stream.media_type == "text/event-stream" else 1))
+            assert b'"project.created"' in text
+            assert b'"a.b"' not in text
+        gone = await operations["event.delete"].run(DeleteEvents(before=datetime.now(UTC)), CALL)
+        assert gone.deleted == 2
+        [told] = (await operations["event.list"].run(ListEvents(), CALL)).events
+        assert (told.event_type, told.actor, told.request_id) == ("event.deleted", "tester", "req-1")

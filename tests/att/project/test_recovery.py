@@ -1,7 +1,5 @@
 """A daemon that is killed while it makes or deletes a project, and the next one."""
 
-
-
 from __future__ import annotations
 
 import os
