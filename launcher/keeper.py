@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ RUNS, LOGS, SOCKETS = 64, 64, 64
 RING_MOST, SLOTS_MOST = 1 << 30, 1 << 20
 SWEEP_GRACE = 2.0
 BACKLOG = 1024
+WAKES = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 Reply = Callable[..., None]  # fields of the answer; `fds` are sent with it
 
@@ -189,6 +191,8 @@ class Keeper:
             return
         run.family.look()  # who is there now is known for good, even when it leaves its parents and its environment
         os.kill(run.pid, number)
+        if number in WAKES:
+            os.kill(run.pid, signal.SIGCONT)  # of use only to one who is not stopped
         reply(sent=True)
 
     def _members(self, message: Message, _fds: list[int], reply: Reply) -> None:
