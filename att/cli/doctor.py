@@ -170,7 +170,7 @@ def check_disk(home: Path, free: int | None = None) -> Finding:
         return fail(
             "disk",
             f"The disk is full: {said}",
-            "Make space; `att runtime logs delete PROJECT` frees old logs.",
+            "Make space; `att runtime logs-delete PROJECT` frees old logs.",
         )
     if free < BUILD:
         return warn("disk", said, "Building an environment with NAT may need up to 3 GiB; make space before.")

@@ -162,7 +162,7 @@ def _environment(id_: str, folder: Path) -> Iterator[Finding]:
 
     name = f"project {id_}"
     _, environment = preflight.plan_environment(folder)
-    remedy = f"att runtime environment build {id_}"
+    remedy = f"att runtime environment-build {id_}"
     if environment.standing is not Built.READY:
         grave = environment.standing is Built.BROKEN
         said = f"Its environment is {environment.standing.value}: {environment.reason}."

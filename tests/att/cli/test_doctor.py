@@ -244,7 +244,7 @@ def test_a_project_is_found_in_the_store_and_looked_at(home: Path, tmp_path: Pat
     found = doctor.diagnose({"home": home, "listen": f"127.0.0.1:{free_port()}"}, environ())
     about = [finding for finding in found if finding.name == "project demo"]
     assert any("NOT_SET_ANYWHERE" in finding.what for finding in about)
-    assert any("missing" in finding.what and "environment build demo" in finding.remedy for finding in about)
+    assert any("missing" in finding.what and "environment-build demo" in finding.remedy for finding in about)
     assert not failed(about)
 
 
