@@ -15,10 +15,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel, FutureDatetime, NaiveDatetime, PastDatetime
 from pydantic.fields import FieldInfo
 
 _MANY = (list, tuple, set, frozenset, Collection, typing.Collection)
+_TIMES: tuple[Any, ...] = (
+    AwareDatetime,
+    NaiveDatetime,
+    PastDatetime,
+    FutureDatetime,
+)  # no subclasses of datetime
 _PLAIN = (bool, int, float, str, datetime, Path)
 
 
@@ -51,7 +57,7 @@ def shape(annotation: Any) -> Shape:
         )
     if annotation in _MANY:
         return Shape(str, many=True)
-    if isinstance(annotation, type):
+    if isinstance(annotation, type) and annotation is not Any:
         return _plain(annotation)
     return Shape(dict)
 
@@ -61,6 +67,8 @@ def _plain(kind: type) -> Shape:
         return Shape(Enum, choices=tuple(str(each.value) for each in kind))
     if issubclass(kind, BaseModel | Mapping):
         return Shape(dict)
+    if kind in _TIMES:
+        return Shape(datetime)
     return Shape(next((plain for plain in _PLAIN if issubclass(kind, plain)), str))
 
 

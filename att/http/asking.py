@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from multidict import MultiMapping
@@ -27,6 +28,7 @@ LIMIT = 2**63
 _SUSPECT = re.compile(
     rb"[0-9]{19}|[eE]\+?[0-9]{3}"
 )  # only then are the numbers of a body looked at one by one
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")  # else a bare number would count as seconds since 1970
 _TOO_LARGE = "The number is beyond what can be kept."
 
 
@@ -46,6 +48,9 @@ class Asking:
             (name, names[name])
             for name, info in fields.items()
             if name not in operation.body_fields and shape(info.annotation).kind in (int, float)
+        )
+        self._times = frozenset(
+            names[n] for n in operation.query_fields if shape(fields[n].annotation).kind is datetime
         )
         self.takes_body = bool(self._body)
         self._gate = _gate(operation) if self._body else None
@@ -90,6 +95,8 @@ class Asking:
                 faults.append(_fault(name, "query", "This field is given more than once."))
             elif not all(_clean(v) and (replacement_meant or "\ufffd" not in v) for v in given):
                 faults.append(_fault(name, "query", "This is not plain text in UTF-8."))
+            elif name in self._times and not all(map(_TIME.match, given)):
+                faults.append(_fault(name, "query", "This is not a time such as 2026-11-21T14:00:00Z."))
             else:
                 values[name] = given if many else given[0]
 

@@ -23,7 +23,7 @@ from att.catalogue import Operation, Scope
 from att.fields import shape, wire_name
 from att.http import errors
 from att.http.session import SignedIn, SignIn
-from att.http.streams import FORMATS, TEXT
+from att.http.streams import FORMATS, SSE, TEXT
 from att.problems import Forbidden, InvalidRequest, Problem, Unauthorized, Unavailable
 
 Json = dict[str, Any]
@@ -182,6 +182,17 @@ _PROBLEM: Json = {
 }
 
 
+# What stands for one message of a stream of server-sent events.
+_SSE: Json = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on after this message."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "A JSON object."},
+    },
+}
+
+
 def _entry(operation: Operation, schemas: _Schemas) -> Json:
     schema = schemas.of(operation.input)
     entry: Json = {
@@ -299,7 +310,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> Json:
         if operation.output is not None:
             content["application/json"] = {"schema": schemas.ref(operation.output, "serialization")}
         for stream in operation.streams:
-            content[stream.media_type] = {"schema": {"type": "string"}}
+            content[stream.media_type] = {"schema": _SSE if stream.media_type == SSE else {"type": "string"}}
         responses[str(operation.status)] = {"description": operation.summary or "Done.", "content": content}
     known = [*operation.errors, *_EVERYWHERE]
     if operation.body_fields:

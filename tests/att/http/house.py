@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from att.access import Access, Grant
 from att.catalogue import Call, Catalogue, Chunks, Effect, Query, Room, Scope, Stream
@@ -93,6 +93,7 @@ class ListThings(Ask):
     colour: Colour | None = None
     tag: list[str] = []
     heavier: float | None = None
+    since: AwareDatetime | None = None
 
 
 class ThingPage(BaseModel):

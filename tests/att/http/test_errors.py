@@ -138,6 +138,10 @@ def test_a_number_that_json_has_and_we_do_not(shared: Served) -> None:
         ("heavier=inf", {"heavier"}),
         ("heavier=1e999", {"heavier"}),
         ("colour=green", {"colour"}),
+        ("since=0.5", {"since"}),
+        ("since=1234567890", {"since"}),
+        ("since=2026-11-21T10:00:00", {"since"}),
+        ("since=yesterday", {"since"}),
         ("wrong=1", {"wrong"}),
         ("wrong=1&limit=x", {"wrong", "limit"}),
         ("tag=%00", {"tag"}),
@@ -149,6 +153,11 @@ def test_a_number_that_json_has_and_we_do_not(shared: Served) -> None:
 def test_a_query_that_does_not_fit(shared: Served, query: str, names: set[str]) -> None:
     problem = refused(shared.ask("GET", f"/things?{query}"), 422, "invalid_request")
     assert fields(problem) == {("query", name) for name in names}
+
+
+def test_a_time_in_the_query(shared: Served) -> None:
+    for text in ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00.123456%2B01:00", "2026-11-21%2010:00Z"):
+        assert shared.ask("GET", f"/things?since={text}").status == 200, text
 
 
 def test_a_query_that_means_the_replacement_character(shared: Served) -> None:
