@@ -39,7 +39,7 @@ class Guard:
             self._looked = now
             free, total = self._space(self._folder)
             least = int(min(self._least_bytes, total * self._least_share))
-            self._enough = free >= (least if self._enough else least * 1.1)
+            self._enough = free >= (least if self._enough else least + least // 10)
             self.reason = (
                 "" if self._enough else f"only {free >> 20} MiB are free on the disk of {self._folder}"
             )

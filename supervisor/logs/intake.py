@@ -17,9 +17,10 @@ from supervisor.logs.marks import CLOSED, HOLE, MID, NONE, Mark, MarkRing
 from supervisor.logs.segments import Key, Segments, Standing, after, clip
 from supervisor.logs.values import Keeping
 
-SLICE: Final = 256 * 1024
-GRAIN: Final = 64 * 1024  # no mark spans a multiple of this: the most that a reader reads twice
+SLICE: Final = 512 * 1024
+GRAIN: Final = 256 * 1024  # no mark spans a multiple of this: the most that a reader reads twice
 TRY_AGAIN: Final = 1.0
+OnTaken = Callable[[int, set[Key]], None]
 
 
 class Intake:
@@ -33,13 +34,13 @@ class Intake:
         guard: Guard,
         *,
         limit: Callable[[], int],
-        on_taken: Callable[[int], None],
+        on_taken: OnTaken,
         on_keeping: Callable[[Keeping], None],
     ) -> None:
-        """`limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new end."""
+        """`limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new
+        end, and the streams that ended before it."""
         self.ring = ring
         self.marks = MarkRing()
-        self.ended: set[Key] = set()  # streams whose end was taken
         self.keeping = Keeping(True)
         self.lines = segments.lines
         self.taken = max(ring.start, segments.end or 0)
@@ -106,7 +107,7 @@ class Intake:
             self._keep(data, marks, grown)
         self.marks.add(marks, grown)
         self._newest = marks[-1]
-        self._publish(end)
+        self._publish(end, {mark.key for mark in marks if mark.eof})
 
     def _mark(self, chunk: Chunk, a: int, b: int, part: bytes) -> Mark:
         """A mark for bytes that begin a stretch of their own, and the stream's standing after it."""
@@ -120,7 +121,6 @@ class Intake:
         self.lines += n
         if mark.eof:
             self._standing.pop(key, None)
-            self.ended.add(key)
         else:
             self._standing[key] = Standing(state, a)
         return mark
@@ -133,10 +133,10 @@ class Intake:
         self._standing[mark.key] = Standing(state, mark.offset)
         return mark._replace(end=end)
 
-    def _publish(self, end: int) -> None:
+    def _publish(self, end: int, ended: set[Key]) -> None:
         self.taken = end
         self._acks.kept = end
-        self._on_taken(end)
+        self._on_taken(end, ended)
 
     def _lose(self, start: int) -> None:
         """Bytes were overwritten before we came: open lines end here, what follows begins new ones."""

@@ -26,7 +26,7 @@ from supervisor.logs.guard import Guard, Space, free_and_total
 from supervisor.logs.position import Position
 from supervisor.logs.reader import Memory, Reader
 from supervisor.logs.runs import Runs
-from supervisor.logs.segments import Segments
+from supervisor.logs.segments import Key, Segments
 from supervisor.logs.signal import Signal
 from supervisor.logs.values import PAGE_LIMIT, Filters, Keeping, Line, LogSettings, Lost, Page
 from supervisor.logs.works import Works
@@ -55,6 +55,7 @@ class Log:
         self._signal = Signal()
         self._lock = Lock()
         self._works: Works | None = None
+        self._ended: set[Key] = set()  # streams whose last line can be read
         self._position, self._segments, self._runs = _recover(folder, settings)
         self._taken = self._position.begin
         self._reader = Reader(self._segments, lambda: self._taken, lambda: self._position.floor)
@@ -117,7 +118,7 @@ class Log:
         both = {(run, STDOUT), (run, STDERR)}
 
         def ended() -> bool:
-            return self.closed or both <= works.intake.ended
+            return self.closed or both <= self._ended
 
         if await self._signal.wait(ended, patience):
             return True
@@ -145,6 +146,11 @@ class Log:
     def keeping(self) -> Keeping:
         """Whether lines are kept on disk at present."""
         return self._works.intake.keeping if self._works is not None else Keeping(True)
+
+    @property
+    def lines(self) -> int:
+        """How many lines (pieces of over-long ones each for itself) have come in since the log began or was emptied."""
+        return self._works.intake.lines if self._works is not None else self._segments.lines
 
     @property
     def size_on_disk(self) -> int:
@@ -253,8 +259,9 @@ class Log:
             works.start()
         return self._works
 
-    def _on_taken(self, end: int) -> None:
+    def _on_taken(self, end: int, ended: set[Key]) -> None:
         self._taken = end
+        self._ended |= ended
         self._signal.notify()
 
     def _tell_keeping(self, keeping: Keeping) -> None:

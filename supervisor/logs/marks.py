@@ -106,6 +106,14 @@ class MarkRing:
         with self._lock:
             return self._offset(max(0, self._count - self._slots)) if self._count else None
 
+    def lines_at(self, offset: int) -> int | None:
+        """How many lines had ended where a mark begins; None when none begins there. (Its bytes may be gone by now.)"""
+        with self._lock:
+            number = self._after(offset) - 1
+            if number < max(0, self._count - self._slots) or self._offset(number) != offset:
+                return None
+            return unpack(self._data, number % self._slots * SIZE).lines
+
     def since(self, offset: int, limit: int, most: int = 4096) -> list[Mark]:
         """Marks that end after `offset` and begin before `limit`, at most so many; the first may begin before `offset`."""
         with self._lock:

@@ -118,8 +118,9 @@ class Reader:
         need, prev = mark.carry, mark.prev
         parts: list[bytes] = []
         while need and prev != NONE:
+            prev = max(prev, self.oldest)  # its beginning may have been deleted
             raw = self._read(prev, prev + 1, whole=True)
-            if raw is None or not raw.marks or raw.marks[0].key != mark.key or raw.marks[0].offset != prev:
+            if raw is None or not raw.marks or raw.marks[0].key != mark.key or raw.marks[0].offset >= mark.offset:
                 break
             found = raw.bytes_of(raw.marks[0])[-need:]
             parts.append(found)
@@ -129,6 +130,8 @@ class Reader:
 
     def lines_at(self, offset: int) -> int | None:
         """How many lines had ended at an offset; None where nobody knows."""
+        if self.memory is not None and (lines := self.memory.marks.lines_at(offset)) is not None:
+            return lines
         raw = self._read(offset - 1, offset) if offset > 0 else None
         if raw is None or not raw.marks:
             return 0 if offset == 0 else None
@@ -177,15 +180,17 @@ class Reader:
         starts = [max(start, floor) for start in starts]
         return min(starts, default=self._taken())
 
+    def _closed_before(self, offset: int) -> int:
+        """How many open lines were ended just there by a mark in place of a lost byte."""
+        closed = 0
+        while offset > 0 and (raw := self._read(offset - 1, offset)) and raw.marks and raw.marks[0].flags & CLOSED:
+            closed += 1
+            offset -= 1
+        return closed
+
     def _lost(self, begin: int, end: int) -> Lost:
         """How much lies between, and how many lines where both ends were counted."""
-        before = self._read(begin - 1, begin) if begin > 0 else None
-        closed = 0
-        if before is not None:
-            for mark in reversed(before.marks):
-                if not mark.flags & CLOSED:
-                    break
-                closed += 1
+        closed = self._closed_before(begin)
         first = self._read(end, end + 1)
         if first is None or not first.marks or first.marks[0].flags & HOLE:
             return Lost(end - begin + closed, None)

@@ -94,6 +94,9 @@ class Segments:
         if goes_on and newest is not None and offset - newest.base < self._segment_bytes:
             return False
         self.seal()
+        if newest is not None and newest.end == newest.base:  # nothing came to it
+            self.all = self.all[:-1]
+            _unlink(newest)
         opened = [(key, s) for key, s in standing.items() if s.open.unfinished]
         head = Mark(offset, offset + len(opened), 0, 0, 0, HEAD, lines, 0, NONE)
         records = [pack(head)]
@@ -225,11 +228,16 @@ class Segments:
         for path in self.folder.glob("*.new"):
             path.unlink()
         found = sorted(int(p.stem) for p in self.folder.glob("*.log") if p.stem.isdigit())
+        newest = None
+        while found and newest is None:
+            newest = self._sound(Segment(self.folder, found[-1], found[-1]), trust=clean, last=True)
+            if newest is None:
+                found.pop()
         segments: list[Segment] = []
         for base in found:
-            segment = self._sound(
-                Segment(self.folder, base, base), trust=clean or base != found[-1], last=base == found[-1]
-            )
+            segment = newest
+            if newest is not None and base != newest.base:
+                segment = self._sound(Segment(self.folder, base, base), trust=True, last=False)
             if segment is None:
                 continue
             while segments and segments[-1].end > segment.base:  # a deletion that was not finished

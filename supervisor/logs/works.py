@@ -21,9 +21,9 @@ from launcher.protocol.capture import Capture
 from launcher.protocol.ring import STDERR, STDOUT, Acks, Ring, RingReader
 from launcher.protocol.wake import Wake
 from supervisor.logs.guard import Guard
-from supervisor.logs.intake import Intake
+from supervisor.logs.intake import Intake, OnTaken
 from supervisor.logs.position import Position
-from supervisor.logs.segments import Segments
+from supervisor.logs.segments import Key, Segments
 from supervisor.logs.values import Keeping, LogSettings
 
 SYNC_EVERY: Final = 5.0
@@ -40,7 +40,7 @@ class Works:
         position: Position,
         segments: Segments,
         guard: Guard,
-        on_taken: Callable[[int], None],
+        on_taken: OnTaken,
         on_keeping: Callable[[Keeping], None],
     ) -> None:
         self._position = position
@@ -53,11 +53,11 @@ class Works:
         self._control, self._bell, self._room = Wake(), Wake(), Wake()
         unsynced, room = Event(), self._room
 
-        def taken(end: int) -> None:
+        def taken(end: int, ended: set[Key]) -> None:
             room.ring()
             if not unsynced.is_set():
                 unsynced.set()
-            on_taken(end)
+            on_taken(end, ended)
 
         self._capture = Capture(self._ring, self._acks, log_wait=settings.log_wait, reserve=position.reserve)
         self.intake = Intake(
