@@ -51,7 +51,7 @@ def att(
     house: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Said]:
     """`att` for the house, with its room beside the real ones."""
-    monkeypatch.setitem(ROOMS, "thing", ("tests.att.http.house", "Things."))
+    monkeypatch.setitem(ROOMS, "thing", ("tests.att.http.things", "Things."))
     monkeypatch.setenv("ATT_HOME", str(house.settings.home))
     monkeypatch.setenv("ATT_URL", house.url)
     monkeypatch.delenv("ATT_TOKEN", raising=False)

@@ -17,7 +17,8 @@ import pytest
 from att.cli.client import Client, Refused, Unreachable, Where
 from att.cli.follow import Following
 from tests.att.cli.conftest import Said
-from tests.att.http.house import TOKEN, Served, Things, served
+from tests.att.http.house import TOKEN, Served, served
+from tests.att.http.things import Things
 from tests.support import eventually_sync, free_port
 
 TARGET = "/api/v1/things/lamp/lines"
@@ -169,7 +170,7 @@ def test_the_command_follows_until_it_is_interrupted(tmp_path: Path) -> None:
         house.ask("POST", "/things", {"name": "lamp"})
         grow(house, "one")
         code = (
-            "import sys; from att.rooms import ROOMS; ROOMS['thing'] = ('tests.att.http.house', 'Things.')\n"
+            "import sys; from att.rooms import ROOMS; ROOMS['thing'] = ('tests.att.http.things', 'Things.')\n"
             "from att.cli.main import main; main()"
         )
         argv = [
