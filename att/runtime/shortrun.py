@@ -113,10 +113,10 @@ def _group_lives(group: int) -> bool:
 
 def _of_group(group: int) -> list[psutil.Process]:
     found = []
-    for process in psutil.process_iter():
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == group:
-                found.append(process)
+    for pid in psutil.pids():  # not process_iter: its cache may hold an earlier process of the same number
+        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getpgid(pid) == group:
+                found.append(psutil.Process(pid))
     return found
 
 
