@@ -16,114 +16,40 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
+
+from _api import Api, Bar, Failed, say
+
+from att.config import Address, parse_address
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "demo"
 APP_PORT = 8000
 
 
-class Failed(Exception):
-    """What went wrong, and what to do about it."""
-
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.remedy = remedy
-
-
 class Stopped(Exception):
     """The user has had enough."""
-
-
-def say(text: str) -> None:
-    print(f"· {text}", file=sys.stderr, flush=True)
-
-
-class Bar:
-    """Progress on one line of a terminal; elsewhere a line at each new phase."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._phase = ""
-
-    def show(self, share: float, phase: str) -> None:
-        if self._live:
-            width = 28
-            full = round(width * share)
-            print(
-                f"\r  {'━' * full}{'╌' * (width - full)} {share:4.0%} {phase:<12}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-        elif phase != self._phase:
-            print(f"  {share:4.0%} {phase}", file=sys.stderr, flush=True)
-        self._phase = phase
-
-    def end(self) -> None:
-        if self._live and self._phase:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-class Api:
-    """The daemon's API."""
-
-    def __init__(self, url: str, home: Path) -> None:
-        self.url = url
-        self._token_file = home / "token"
-
-    def __call__(
-        self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30, **query: Any
-    ) -> Any:
-        address = f"{self.url}/api/v1{path}"
-        if query:
-            address += "?" + urllib.parse.urlencode(query)
-        request = urllib.request.Request(address, method=method, headers={"Accept": "application/json"})
-        with contextlib.suppress(OSError):
-            request.add_header("Authorization", f"Bearer {self._token_file.read_text().strip()}")
-        if body is not None:
-            request.data = json.dumps(body).encode()
-            request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-                request, timeout=timeout
-            ) as answer:
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            raise _told(error) from None
-
-
-def _told(error: urllib.error.HTTPError) -> Failed:
-    try:
-        told = json.loads(error.read())
-        failed = Failed(f"{told['title']}: {told['detail']}", told.get("hint", ""))
-        failed.__dict__["code"] = told.get("code")
-    except (ValueError, KeyError, TypeError):
-        failed = Failed(f"ATT answered {error.code} {error.reason}.")
-    return failed
 
 
 # ---- ATT itself
 
 
-def check_port(host: str, port: int, home: Path) -> None:
+def check_port(address: Address, home: Path) -> None:
     """Refuse before anything is started when the address is taken, and say by whom."""
     from att.runtime import ports
     from att.runtime.errors import PortInUse
 
     try:
-        ports.check(host, port)
+        ports.check(*address)
         return
     except PortInUse as taken:
         what = taken.detail
-    if _is_ours(Api(f"http://{host}:{port}", home)):
+    if _is_ours(Api(f"http://{address}", home)):
         raise Failed(f"ATT runs already: {what}.", "Use that one, or stop it first.")
-    raise Failed(f"{what}.", f"End that program, or take another port: scripts/run --port {port + 1}")
+    raise Failed(f"{what}.", f"End that program, or take another port: scripts/run --port {address.port + 1}")
 
 
 def _is_ours(api: Api) -> bool:
@@ -232,7 +158,7 @@ def start_app(api: Api) -> dict[str, Any]:
     try:
         status = api("POST", f"{place}/start", body=None, timeout=200, wait="ready")
     except Failed as failed:
-        if failed.__dict__.get("code") != "runtime_already_running":
+        if failed.code != "runtime_already_running":
             raise
         status = api("GET", f"{place}/status")
     while status["state"] in ("starting", "backoff") or (
@@ -353,54 +279,53 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    asked = parse()
-    host, _, port = os.environ.get("ATT_LISTEN", "127.0.0.1:8484").rpartition(":")
-    scratch = (
-        Path(tempfile.mkdtemp(prefix="once-", dir=ROOT / ".cache")) if asked.once and not asked.home else None
-    )
-    home = (
-        scratch or (asked.home or Path(os.environ.get("ATT_HOME") or ROOT / ".run")).expanduser().absolute()
-    )
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+def place(asked: argparse.Namespace) -> tuple[Path, Address]:
+    """Home and address: what is asked for, else the variables, else this clone's own. One try gets both to itself."""
     from att.runtime import ports
 
-    number = asked.port if asked.port is not None else ports.free("127.0.0.1") if asked.once else int(port)
-    listen = f"{host or '127.0.0.1'}:{number}"
-    api = Api(f"http://{listen}", home)
-    code = 0
+    address = parse_address(os.environ.get("ATT_LISTEN") or "127.0.0.1:8484")
+    if asked.port is not None or asked.once:
+        address = Address(address.host, asked.port or ports.free(address.host))
+    if asked.once and not asked.home:
+        return Path(tempfile.mkdtemp(prefix="once-", dir=ROOT / ".cache")), address
+    home = asked.home or Path(os.environ.get("ATT_HOME") or ROOT / ".run")
+    return home.expanduser().absolute(), address
+
+
+def work(api: Api, home: Path, address: Address, once: bool) -> None:
+    check_port(address, home)
+    with running(api, home, str(address)) as att:
+        make_project(api)
+        build(api)
+        status = start_app(api)
+        if once:
+            try_out(api, status)
+            return
+        explain(api, home, status)
+        code = att.wait()
+        last = tail(home / "att.log")
+        raise Failed(f"ATT left by itself with {code}.\n{last}", "`att doctor` looks for the cause.")
+
+
+def main() -> int:
+    asked = parse()
+    home, address = place(asked)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
-        check_port(host or "127.0.0.1", number, home)
-        with running(api, home, listen) as att:
-            make_project(api)
-            build(api)
-            status = start_app(api)
-            if asked.once:
-                try_out(api, status)
-            else:
-                explain(api, home, status)
-                code = att.wait()
-                raise Failed(
-                    f"ATT left by itself with {code}.\n{tail(home / 'att.log')}",
-                    "`att doctor` looks for the cause.",
-                )
+        work(Api(f"http://{address}", home), home, address, asked.once)
     except Stopped:
-        code = 0 if not asked.once else 130
+        return 130 if asked.once else 0
     except Failed as failed:
-        print(
-            f"error: {failed}",
-            *([f"       {failed.remedy}"] if failed.remedy else []),
-            sep="\n",
-            file=sys.stderr,
-        )
-        code = 1
+        remedy = [f"       {failed.remedy}"] if failed.remedy else []
+        print(f"error: {failed}", *remedy, sep="\n", file=sys.stderr)
+        return 1
     finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
-    if asked.once and code == 0:
+        if asked.once and not asked.home:
+            shutil.rmtree(home, ignore_errors=True)
+    if asked.once:
         say("all of it works")
-    return code
+    return 0
 
 
 if __name__ == "__main__":
