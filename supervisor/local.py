@@ -35,7 +35,7 @@ from supervisor.keeper import Cleared, Exit, Run, Spawned, SpawnOrder
 
 BACKLOG = 1024
 SWEEP_GRACE = 2.0
-STRAYS_AFTER = 5.0
+STRAYS_AFTER = 2.0
 WAKES = {
     signal.SIGTERM,
     signal.SIGINT,
@@ -113,9 +113,7 @@ class LocalKeeper:
         return Spawned(order.run_id, run.pid)
 
     def _adopt(self, order: SpawnOrder, pid: int) -> _Run:
-        pidfd = None
-        with contextlib.suppress(OSError):  # none left: the thread does it
-            pidfd = child.open_pidfd(pid)
+        pidfd = child.open_pidfd(pid)
         loop = asyncio.get_running_loop()
         run = _Run(order, pid, pidfd, kin.Family(order.run_id, pid), loop.create_future())
         self._runs[order.run_id] = run
@@ -126,7 +124,7 @@ class LocalKeeper:
         return run
 
     def _wait_for(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
-        os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)
+        child.wait_for_exit(run.pid)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
             loop.call_soon_threadsafe(self._note_exit, run)
 
@@ -276,6 +274,7 @@ async def _drive(ending: kin.Ending) -> None:
         while (due := ending.step(time.monotonic())) is not None:
             wait = due - time.monotonic()
             if wait <= 0:
+                await asyncio.sleep(0)  # others have their turn in between
                 continue
             news.clear()
             watched = list(ending.watched.values())

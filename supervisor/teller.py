@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
+from supervisor.errors import UnknownRun
 from supervisor.keeper import Keeper
 from supervisor.report import Exited, RunnerEvent
 
@@ -45,7 +47,8 @@ class Teller:
 
     async def _acknowledge(self, run_id: str, noted: Awaitable[None] | None) -> None:
         if noted is None or await self._wait(noted):
-            await self._keeper.acknowledge(run_id)
+            with suppress(UnknownRun):  # the keeper was closed, and has forgotten everything
+                await self._keeper.acknowledge(run_id)
 
     async def _wait(self, noted: Awaitable[None]) -> bool:
         try:

@@ -256,26 +256,54 @@ def become_subreaper() -> bool:
 
 
 def open_pidfd(pid: int) -> int | None:
-    """A descriptor that stands for exactly this process. None where the system has no such thing; raises OSError."""
+    """A descriptor that stands for exactly this process. None where there are none (no such call, or no descriptor left);
+    raises ProcessLookupError when there is no such process."""
     opener = getattr(os, "pidfd_open", None)
     if opener is None:
         return None
-    return int(opener(pid))
+    try:
+        return int(opener(pid))
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None
+
+
+# Without waitid a look at an exit reaps: then the exit is kept here until it is asked for by `reap`.
+WAITID = hasattr(os, "waitid")
+_reaped: dict[int, int] = {}
 
 
 def look_at_exit(pid: int) -> tuple[int | None, int | None] | None:
     """(code, signal) of a child that has ended, one of them None; None while it lives. Leaves it unreaped, so that its
     process id, group and session cannot go to anybody else until all that belongs to it is gone."""
-    info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    if info is None:
-        return None
-    if info.si_code == os.CLD_EXITED:
-        return info.si_status, None
-    return None, info.si_status
+    if WAITID:
+        info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if info is None:
+            return None
+        return (info.si_status, None) if info.si_code == os.CLD_EXITED else (None, info.si_status)
+    if pid not in _reaped:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if not found:
+            return None
+        _reaped[pid] = status
+    code = os.waitstatus_to_exitcode(_reaped[pid])
+    return (code, None) if code >= 0 else (None, -code)
+
+
+def wait_for_exit(pid: int) -> None:
+    """Blocks until the child has ended; it can be looked at afterwards."""
+    if WAITID:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    else:
+        _reaped[pid] = os.waitpid(pid, 0)[1]
 
 
 def reap(pid: int) -> bool:
     """Takes an ended child off the process table; False while it lives or when it is no child of ours (any more)."""
+    if pid in _reaped:
+        del _reaped[pid]
+        return True
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

@@ -24,6 +24,7 @@ from launcher.protocol import child
 PROC = os.path.exists("/proc/self/environ") and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 WATCHED = 8  # descriptors held at once while waiting; a fork bomb must not use up ours
 AGAIN_SOON, AGAIN_LATER = 0.002, 0.25
+STRIKES = 20
 DOUBT = 0.03  # how long a process that is just being executed (no environment yet) may be waited for
 
 
@@ -43,15 +44,19 @@ class Kin(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one look saw. `doubtful`: somebody was just being executed. `scene`: all that was looked at, to compare looks."""
+    """What one look saw. `doubtful`: somebody was just being executed. `fleeing`: somebody was gone before he could be looked
+    at. `scene`: all that was looked at, to compare looks."""
 
     kin: tuple[Kin, ...]
     doubtful: bool = False
+    fleeing: bool = False
     scene: frozenset[tuple[int, str]] = frozenset()
 
 
 class Finder(Protocol):
     def look(self) -> Look: ...
+    def strike(self) -> None:
+        """Kills kin who fork and leave faster than a look takes."""
 
 
 def read(pid: int) -> Kin | None:
@@ -111,6 +116,7 @@ class Family:
         self._mark = os.fsencode(f"{child.RUN_MARK}={run_id}")
         self._first: int | None = first
         self._known: set[tuple[int, str]] = set()
+        self._strangers: set[int] = set()  # our children that are no kin, at the last look
 
     def forget_first(self) -> None:
         """The first process is reaped: its number may now belong to anybody."""
@@ -122,20 +128,32 @@ class Family:
         me = os.getpid()
         found: dict[int, Kin] = {}
         scene: set[tuple[int, str]] = set()
-        doubtful = False
+        doubtful = fleeing = False
+        self._strangers.clear()
         for pid in set(children(me)):
             kin = read(pid)
             if kin is None:
+                fleeing = True
                 continue
             scene.add(kin.key)
             verdict = self._belongs(kin)
             doubtful |= verdict is None
+            if verdict is False and kin.alive:
+                self._strangers.add(pid)
             if verdict and kin.alive:
                 self._collect(kin, found)
             elif verdict and pid != self._first:
                 child.reap(pid)
         self._known.update(kin.key for kin in found.values())
-        return Look(tuple(found.values()), doubtful, frozenset(scene))
+        return Look(tuple(found.values()), doubtful, fleeing, frozenset(scene))
+
+    def strike(self) -> None:
+        """Our own child keeps its number until we reap it, so here the mark is enough: no time for more."""
+        me = os.getpid()
+        for _ in range(STRIKES):
+            for pid in [pid for pid in children(me) if pid not in self._strangers]:
+                if self._mark in (marks(pid) or ()):
+                    os.kill(pid, signal.SIGKILL)
 
     def _belongs(self, kin: Kin) -> bool | None:
         """None: it has no environment yet, so it cannot be said."""
@@ -188,7 +206,10 @@ class Orphans:
                     found[kin.pid] = kin
                     waiting.append(kin.pid)
         self._known.update(kin.key for kin in found.values())
-        return Look(tuple(found.values()), False, frozenset(kin.key for kin in found.values()))
+        return Look(tuple(found.values()), scene=frozenset(kin.key for kin in found.values()))
+
+    def strike(self) -> None:
+        """These are not our children: nothing but a look tells who they are."""
 
 
 def _ancestors(pid: int, table: dict[int, Kin]) -> Iterator[int]:
@@ -201,7 +222,7 @@ def send(kin: Kin, signum: int) -> bool:
     """A signal to exactly this process; False when it is gone."""
     try:
         fd = child.open_pidfd(kin.pid)
-    except OSError:
+    except ProcessLookupError:
         return False
     try:
         now = read(kin.pid) if PROC else kin
@@ -236,10 +257,14 @@ class Ending:
         self._quiet: frozenset[tuple[int, str]] | None = None
         self._doubt_until: float | None = None
         self._pause: float = AGAIN_SOON
+        self._fleeing = False
 
     def step(self, now: float) -> float | None:
         """None: twice in a row nobody was found. Else the time of the next step."""
+        if self._fleeing and now >= self.kill_at:
+            self.finder.strike()
         look = self.finder.look()
+        self._fleeing = look.fleeing
         self._watch(look.kin)
         if not look.kin:
             return self._nobody(look, now)
@@ -273,7 +298,7 @@ class Ending:
             self._doubt_until = self._doubt_until or now + DOUBT
             if now < self._doubt_until:
                 return now + AGAIN_SOON
-        if self._quiet == look.scene:
+        if self._quiet == look.scene and not look.fleeing:
             self.close()
             return None
         self._quiet = look.scene
@@ -304,7 +329,7 @@ class Ending:
                 continue
             try:
                 fd = child.open_pidfd(pid)
-            except OSError:
+            except ProcessLookupError:
                 continue
             if fd is not None:
                 self.watched[pid] = fd
@@ -365,4 +390,4 @@ def _look_with_ps(mark: bytes, first: int | None) -> Look:
     while before != len(found):
         before = len(found)
         found.update((pid, kin) for pid, (kin, _) in table.items() if kin.alive and kin.ppid in found)
-    return Look(tuple(found.values()), False, frozenset(kin.key for kin in found.values()))
+    return Look(tuple(found.values()), scene=frozenset(kin.key for kin in found.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from supervisor.keeper import SpawnOrder
 from supervisor.local import LocalKeeper
 from supervisor.logs.log import Log
 from supervisor.runner import Runner, RunnerEvent
-from supervisor.spec import AppSpec
+from supervisor.spec import AppSpec, ProbeKind, ProbeSpec, RestartSpec
 
 P = ParamSpec("P")
 
@@ -153,3 +154,24 @@ async def a_stage(folder: Path, spec: AppSpec) -> Any:
 def app(program: str, **more: Any) -> AppSpec:
     settings: dict[str, Any] = {"cwd": Path("/"), "env": {"PATH": os.environ["PATH"]}, "log": "demo", **more}
     return AppSpec(command=(*PYTHON, program), **settings)
+
+
+async def is_state(stage: Stage, state: str) -> bool:
+    return await stage.state() == state
+
+
+async def no_runs(stage: Stage) -> bool:
+    return await stage.keeper.runs() == ()
+
+
+async def killed(stage: Stage) -> int:
+    """Ends the first process the hard way; its number."""
+    pid = await stage.pid()
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+UP = ProbeSpec(ProbeKind.LOG, pattern="^up$")
+NEVER_UP = ProbeSpec(ProbeKind.LOG, pattern="never said")
+QUICK = RestartSpec(delays=(0.0, 0.01), jitter=0, intensity=3)
+SLOW = RestartSpec(delays=(1000.0,), jitter=0)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,19 @@ from tests.supervisor.house import RUNAWAY, SLEEPER, STUBBORN, Pages, a_keeper, 
 from tests.support import eventually, eventually_sync
 
 
-@pytest.fixture(params=["pidfd", "thread"])
+@pytest.fixture(autouse=True)
+def nobody_stays() -> Iterator[None]:
+    """Whatever a test does, no process of its own lives on after it."""
+    yield
+    eventually_sync(lambda: not [pid for pid in kin.children(os.getpid()) if alive(pid)])
+
+
+@pytest.fixture(params=["pidfd", "thread", "thread without waitid"])
 def waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Hearing of an end by a descriptor, and by a thread where there are none."""
-    if request.param == "thread":
+    if request.param != "pidfd":
         monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.setattr(child, "WAITID", request.param != "thread without waitid")
     return str(request.param)
 
 
@@ -152,6 +161,31 @@ signal.pause()
         cleared = await asyncio.wait_for(keeper.clear("one"), 10)
         assert cleared.ended == cleared.killed == 200
         assert await keeper.members("one") == ()
+
+
+@pytest.mark.parametrize("session", [False, True], ids=["in one group", "each in a session of its own"])
+@story
+async def test_one_who_forks_and_leaves_all_the_time_is_caught(session: bool) -> None:
+    """Whoever is looked at has left already, and his child is there. (It gives up by itself in the end.)"""
+    program = f"""
+import os, signal
+signal.signal(15, signal.SIG_IGN)
+print('up', flush=True)
+if os.fork(): signal.pause()
+for hop in range(1500):
+    if os.fork(): os._exit(0)
+    if {session}: os.setsid()
+print('got away', flush=True)
+"""
+    async with a_keeper() as (keeper, pages):
+        await keeper.spawn(python(program, "one"))
+        await eventually(lambda: "up" in pages.of("one"))
+        await asyncio.wait_for(keeper.clear("one"), 10)
+        assert not [one for one in kin.everybody().values() if b"ATT_RUN=one" in (kin.marks(one.pid) or ())]
+        assert "got away" not in pages.of("one")
+        strays = kin.Strays()  # the many who had left already
+        strays.look(set())
+        strays.look(set())
 
 
 @story

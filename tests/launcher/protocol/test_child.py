@@ -215,19 +215,36 @@ def test_an_environment_that_the_system_does_not_take_is_told_as_that(
     assert "too large" in str(told)
 
 
-def test_an_exit_can_be_looked_at_without_reaping() -> None:
+@pytest.fixture(params=[True, False], ids=["waitid", "waitpid"])
+def waitid(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "WAITID", request.param)
+
+
+def test_without_descriptors_for_processes_there_is_none_and_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert child.open_pidfd(os.getpid()) is None
+    monkeypatch.delattr(os, "pidfd_open")
+    assert child.open_pidfd(os.getpid()) is None
+
+
+def test_an_exit_can_be_looked_at_before_it_is_reaped(waitid: None) -> None:
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 5"], ENV)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    child.wait_for_exit(pid)
     assert child.look_at_exit(pid) == (5, None)
     assert child.look_at_exit(pid) == (5, None)
     assert child.reap(pid)
     assert not child.reap(pid)
 
 
-def test_a_death_by_signal_is_told_as_that() -> None:
+def test_a_death_by_signal_is_told_as_that(waitid: None) -> None:
     pid = os.posix_spawn("/bin/sleep", ["sleep", "100"], ENV)
     assert child.look_at_exit(pid) is None
     os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    child.wait_for_exit(pid)
     assert child.look_at_exit(pid) == (None, signal.SIGKILL)
     child.reap(pid)

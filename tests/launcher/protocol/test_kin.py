@@ -42,10 +42,21 @@ def start() -> Iterator[Start]:
 
     yield starting
     for process in started:
+        if process.poll() is None and os.getsid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it started
         process.kill()
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+    eventually_sync(nobody_left)
+
+
+def nobody_left() -> bool:
+    """No process of the test lives on; those that came to us and have ended are reaped."""
+    strays = kin.Strays()
+    strays.look(set())
+    strays.look(set())
+    return not list(kin.children(os.getpid()))
 
 
 def finish(ending: kin.Ending, seconds: float = 10.0) -> None:
@@ -184,7 +195,7 @@ def test_one_who_carries_the_mark_itself_is_spared_with_its_ancestors() -> None:
         "print(sorted(one.pid for one in orphans.look().kin), os.getpid())\n"
     )
     done = subprocess.run(
-        ["sh", "-c", 'sleep 1000 & "$0" -c "$1"; kill $!', sys.executable, program],
+        ["sh", "-c", 'sleep 1000 & "$0" -c "$1"; kill $!; wait', sys.executable, program],
         env={**os.environ, "ATT_KEEPER": home},
         capture_output=True,
         text=True,
