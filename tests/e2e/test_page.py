@@ -46,8 +46,7 @@ def browse(att: Att, tmp_path: Path) -> Callable[[Callable[[Page], Awaitable[Non
                 await page.until("document.getElementById('state').textContent === 'running'")
                 await script(page)
 
-        if att.ask("GET", "/projects/counter/runtime/status")["state"] != "running":
-            att.start("counter")
+        att.ensure_running("counter")
         asyncio.run(whole())
 
     return run
@@ -118,7 +117,7 @@ def test_what_the_app_prints_is_shown_as_text_with_its_colours(
         assert "broken" not in await page.evaluate("document.title")
         red = "[...document.querySelectorAll('.l .t span')].find((n) => n.textContent === 'red')?.style.color"
         assert await page.evaluate(red)
-        assert await page.evaluate("document.querySelector('.l mark').textContent") == "onerror"
+        await page.until("document.querySelector('.l mark')?.textContent === 'onerror'")
 
     browse(script)
 

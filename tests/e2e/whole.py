@@ -93,8 +93,12 @@ class Att:
         probe = '[[runtime.probe]]\nkind = "http"\npath = "/health"\nuse = ["startup", "readiness"]\nperiod = 0.5\n'
         self.make(name, f"[runtime]\ncommand = {command}\nport = {free_port()}\nstop_grace = 1\n{probe}")
 
-    def start(self, name: str) -> None:
-        self.ask("POST", f"/projects/{name}/runtime/start?wait=ready&timeout=20")
+    def ensure_running(self, name: str) -> None:
+        """The app runs when this returns, whatever the test before left."""
+        state = self.ask("GET", f"/projects/{name}/runtime/status")["state"]
+        if state in ("stopped", "failed"):
+            self.ask("POST", f"/projects/{name}/runtime/start?wait=ready&timeout=20")
+        eventually_sync(lambda: self.ask("GET", f"/projects/{name}/runtime/status")["state"] == "running", 20)
 
 
 @contextmanager
