@@ -127,7 +127,8 @@ def _callback(operation: Operation, progress: Operation | None) -> Callable[...,
         client, as_json = connect(ctx, given)
         sent = options.typed(operation, given)
         if given.get("yes") is False and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            click.confirm(f"{operation.summary} Really?", abort=True)
+            if not click.confirm(f"{operation.summary} Really?"):
+                raise Done(1)
         target, body = request_of(operation, sent)
         if given.get("follow"):
             _follow(Following(client, target, _tell), operation, as_json)

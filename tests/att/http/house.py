@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from att.access import Access, Grant
-from att.catalogue import Catalogue, Scope
+from att.catalogue import Catalogue, Room, Scope
 from att.config import Settings
 from att.health.operations import room as health_room
 from att.health.vitals import Vitals
@@ -37,13 +37,21 @@ ROOMS = (room, health_room)
 class Served:
     """The house, open. `base` is the folder of its API."""
 
-    def __init__(self, home: Path, port: int, things: Things | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        port: int,
+        things: Things | None = None,
+        rooms: tuple[Room, ...] = (),
+        **settings: Any,
+    ) -> None:
         self.settings = Settings(home=home, listen=f"127.0.0.1:{port}", **settings)
         self.audited: list[Audited] = []
         self.vitals = Vitals("1.2.3", "r7")
         self.loop = asyncio.new_event_loop()
         self.metrics = Metrics("1.2.3", "r7")
         self.things = things or Things()
+        self._rooms = (*ROOMS, *rooms)
         self.port = 0
         self._thread = threading.Thread(target=self.loop.run_forever, name="house")
         self._thread.start()
@@ -54,7 +62,7 @@ class Served:
         access = Access(
             [Grant("local", TOKEN), Grant("reader", READER, frozenset({Scope.READ}))],
         )
-        bound = Catalogue(ROOMS).bind({Things: self.things, Vitals: self.vitals})
+        bound = Catalogue(self._rooms).bind({Things: self.things, Vitals: self.vitals})
         page = self.settings.home / "page.html"
         self.app = make_app(
             bound,
@@ -163,8 +171,10 @@ class Answer:
 
 
 @contextmanager
-def served(home: Path, port: int = 0, things: Things | None = None, **settings: Any) -> Iterator[Served]:
-    house = Served(home, port, things, **settings)
+def served(
+    home: Path, port: int = 0, things: Things | None = None, rooms: tuple[Room, ...] = (), **settings: Any
+) -> Iterator[Served]:
+    house = Served(home, port, things, rooms, **settings)
     try:
         yield house
     finally:
