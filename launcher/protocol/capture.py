@@ -76,7 +76,10 @@ class Capture:
 
     def due(self) -> float | None:
         """The monotonic time at which `step` must be called even if nothing happened."""
-        return None if self._blocked_since is None else self._blocked_since + self.log_wait
+        if self._blocked_since is not None:
+            return self._blocked_since + self.log_wait
+        leaving = any(source.leave_after is not None for source in self._sources.values())
+        return 0.0 if leaving else None  # an empty pipe that is to be let go makes no sound
 
     @property
     def idle(self) -> bool:

@@ -3,7 +3,8 @@
 One writer (the keeper of the process), any number of readers (the daemon), which may live in other processes: the whole is
 one memory file {header, index, data}. Bytes have absolute offsets that only grow; offset `o` lies at `o % data_bytes`.
 The valid part is [start, end). The index has a fixed number of slots; slot `i` of chunk number `n` is `n % slots`. A chunk
-reaches to the next one's offset, the last one to `end`, so it can grow without a word being written but `end`.
+reaches to the next one's offset, the last one to `end`, so it can grow without a word being written but `end`. One slot is always
+free for the next chunk, so of the others none is ever half written.
 
 Order of the writer: raise `start` past what is about to be overwritten, write the data, fill the slot, raise `count`, raise
 `end`. A reader takes `end` first, then `count`, copies, and then looks whether `start` has passed what it copied. Words are
@@ -120,7 +121,7 @@ class Ring(_Mapped):
         map_data: bool = True,
         memfd: bool = HAS_MEMFD,
     ) -> Ring:
-        """An empty ring whose first byte will have the offset `base`."""
+        """An empty ring whose first byte will have the offset `base`. `slots` is at least 3."""
         fd = memory_file("att-ring", data_at(slots) + data_bytes, memfd=memfd)
         with mmap.mmap(fd, HEADER) as header:
             words = memoryview(header).cast("Q")
@@ -137,10 +138,8 @@ class Ring(_Mapped):
     def room(self, floor: int) -> int:
         """How many bytes can be added before one at or after `floor` would be overwritten (or its slot)."""
         count = self.count
-        if count >= self.slots:
-            second = self.slot_offset(count - self.slots + 1) if self.slots > 1 else self.end
-            if second > floor:  # the slot that comes next still tells about bytes that are wanted
-                return 0
+        if count >= self.slots - 1 and self.slot_offset(count - self.slots + 2) > floor:
+            return 0  # the slot that a new chunk would cost tells about bytes that are wanted
         return max(0, self.data_bytes - (self.end - max(floor, self.start)))
 
     def place(self, want: int) -> tuple[int, int]:
@@ -152,8 +151,8 @@ class Ring(_Mapped):
         """Declares the bytes that `want` more would overwrite invalid. To be called before they are moved."""
         start = self.end + want - self.data_bytes
         count = self.count
-        if count >= self.slots:
-            start = max(start, self.slot_offset(count - self.slots + 1))
+        if count >= self.slots - 1:
+            start = max(start, self.slot_offset(count - self.slots + 2))
         if start > self.words[_START]:
             self.words[_START] = start
 

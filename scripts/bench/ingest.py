@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from supervisor.logs.log import Log  # noqa: E402
+from supervisor.logs.log import Log
 
 HERE = Path(__file__).resolve().parent
 LINE = 100
@@ -49,6 +49,11 @@ def writer(folder: Path) -> list[str]:
     binary = folder / "writer"
     subprocess.run([cc, "-O2", "-o", str(binary), str(HERE / "writer.c")], check=True)
     return [str(binary)]
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the log that are in files."""
+    return sum(path.stat().st_size for path in folder.glob("*.log"))
 
 
 def cat(command: list[str], lines: int) -> float:
@@ -91,7 +96,7 @@ class Ours:
         out, out_w = os.pipe()
         err, err_w = os.pipe()
         log.capture(run, out, err)
-        process = subprocess.Popen(command, stdout=out_w, stderr=err_w)
+        process = subprocess.Popen(command, stdout=out_w, stderr=err_w)  # noqa: ASYNC220
         os.close(out_w)
         os.close(err_w)
         await log.drained(run)
@@ -99,11 +104,13 @@ class Ours:
 
     @staticmethod
     async def _check(log: Log, folder: Path, lines: int, start: int) -> None:
-        kept = sum(path.stat().st_size for path in folder.glob("*.log"))
+        kept = size_of(folder)
         last = (await log.page(limit=1)).lines[0].text
         whole = kept == log.end == start + lines * LINE + 2  # two marks of the ends of the streams
         if not whole or log.lines != lines or int(last[:12]) != lines - 1:
-            raise SystemExit(f"not all was taken in: {kept=}, {log.lines} lines of {lines}, last {last[:20]!r}")
+            raise SystemExit(
+                f"not all was taken in: {kept=}, {log.lines} lines of {lines}, last {last[:20]!r}"
+            )
 
 
 @contextmanager
@@ -112,7 +119,9 @@ def supervisord(folder: Path) -> Iterator[Candidate]:
     home = folder / "peer"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    install = [uv, "pip", "install", "-q", "-p", str(home)] if uv else [str(home / "bin/pip"), "install", "-q"]
+    install = (
+        [uv, "pip", "install", "-q", "-p", str(home)] if uv else [str(home / "bin/pip"), "install", "-q"]
+    )
     subprocess.run([*install, "supervisor", "setuptools<80"], check=True)
 
     def measure(command: list[str], lines: int) -> float:
@@ -138,7 +147,9 @@ def supervisord(folder: Path) -> Iterator[Candidate]:
             """)
         )
         daemon = subprocess.Popen(
-            [str(home / "bin/supervisord"), "-c", str(conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [str(home / "bin/supervisord"), "-c", str(conf)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             deadline = time.monotonic() + 120
@@ -158,7 +169,9 @@ def supervisord(folder: Path) -> Iterator[Candidate]:
     yield measure
 
 
-def compare(candidates: dict[str, Candidate], command: list[str], lines: int, rounds: int) -> dict[str, dict[str, float]]:
+def compare(
+    candidates: dict[str, Candidate], command: list[str], lines: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Medians of each, and the ratio of the medians to that of `cat`."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for measure in candidates.values():

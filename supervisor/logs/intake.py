@@ -62,6 +62,8 @@ class Intake:
 
     def step(self) -> bool:
         """Takes the next slice. False when there was none."""
+        if self.keeping.on:
+            self._paused = dict(self._standing), self.lines
         self._look_at_disk()
         begin = self.taken
         if self.ring.start > begin:
@@ -79,8 +81,6 @@ class Intake:
         return True
 
     def _take(self, data: bytes, begin: int, end: int, chunks: list[Chunk], number: int) -> None:
-        if self.keeping.on:
-            self._paused = dict(self._standing), self.lines
         fresh = self.keeping.on and self._begin_segment(begin)
         newest = self._newest
         marks: list[Mark] = []

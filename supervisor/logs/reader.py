@@ -120,7 +120,12 @@ class Reader:
         while need and prev != NONE:
             prev = max(prev, self.oldest)  # its beginning may have been deleted
             raw = self._read(prev, prev + 1, whole=True)
-            if raw is None or not raw.marks or raw.marks[0].key != mark.key or raw.marks[0].offset >= mark.offset:
+            if (
+                raw is None
+                or not raw.marks
+                or raw.marks[0].key != mark.key
+                or raw.marks[0].offset >= mark.offset
+            ):
                 break
             found = raw.bytes_of(raw.marks[0])[-need:]
             parts.append(found)
@@ -183,7 +188,12 @@ class Reader:
     def _closed_before(self, offset: int) -> int:
         """How many open lines were ended just there by a mark in place of a lost byte."""
         closed = 0
-        while offset > 0 and (raw := self._read(offset - 1, offset)) and raw.marks and raw.marks[0].flags & CLOSED:
+        while (
+            offset > 0
+            and (raw := self._read(offset - 1, offset))
+            and raw.marks
+            and raw.marks[0].flags & CLOSED
+        ):
             closed += 1
             offset -= 1
         return closed

@@ -69,7 +69,10 @@ async def test_interleaved_partial_lines_stay_apart(tmp_path: Path) -> None:
     await feed.write(stdout=b"llo\n")
     await feed.write(stderr=b"ld\n")
     await feed.end()
-    assert [(line.stream, line.text) for line in await all_lines(log)] == [("stdout", "hello"), ("stderr", "world")]
+    assert [(line.stream, line.text) for line in await all_lines(log)] == [
+        ("stdout", "hello"),
+        ("stderr", "world"),
+    ]
     log.close()
 
 
@@ -86,7 +89,14 @@ async def test_a_last_line_without_newline_is_a_line(tmp_path: Path) -> None:
 async def test_bytes_of_all_kinds_are_readable(tmp_path: Path) -> None:
     log = opened(tmp_path)
     await write(log, b"crlf\r\nbad \xff\xfe utf\nnul \x00 \x1b[31mred\x1b[0m\n\n\xf0\x9f\x98\x80\nbar\rbar\n")
-    assert texts(await all_lines(log)) == ["crlf", "bad �� utf", "nul \x00 \x1b[31mred\x1b[0m", "", "😀", "bar\rbar"]
+    assert texts(await all_lines(log)) == [
+        "crlf",
+        "bad �� utf",
+        "nul \x00 \x1b[31mred\x1b[0m",
+        "",
+        "😀",
+        "bar\rbar",
+    ]
     plain = await log.page("oldest", filters=Filters(strip_ansi=True))
     assert plain.lines[2].text == "nul \x00 red"
     log.close()
@@ -156,7 +166,9 @@ async def test_pages_join_without_gap_or_repeat(tmp_path: Path) -> None:
         page = await log.page("oldest", limit)
         assert len(page.lines) == min(limit, 5000)
         following = await log.page(page.next_cursor, 1)
-        assert texts(following.lines) == ([] if limit == 5000 else [numbered(1, first=limit).decode().strip()])
+        assert texts(following.lines) == (
+            [] if limit == 5000 else [numbered(1, first=limit).decode().strip()]
+        )
     log.close()
 
 
@@ -291,7 +303,12 @@ async def test_a_wrong_cursor_is_refused_with_its_own_code(tmp_path: Path) -> No
 @story
 async def test_a_filter_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     log = opened(tmp_path)
-    for filters in (Filters(stream="both"), Filters(level="loud"), Filters(grep="("), Filters(grep="x" * 1001)):
+    for filters in (
+        Filters(stream="both"),
+        Filters(level="loud"),
+        Filters(grep="("),
+        Filters(grep="x" * 1001),
+    ):
         with pytest.raises(BadFilter):
             await log.page(filters=filters)
     with pytest.raises(ValueError, match="limit"):
@@ -373,12 +390,18 @@ def test_fifty_rounds_leak_no_descriptor_and_no_thread(tmp_path: Path) -> None:
 
     once()
     gc.collect()
-    before = sorted(os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []), threading.active_count()
+    before = (
+        sorted(os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []),
+        threading.active_count(),
+    )
     maps = _ring_maps()
     for _ in range(50):
         once()
     gc.collect()
-    after = sorted(os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []), threading.active_count()
+    after = (
+        sorted(os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []),
+        threading.active_count(),
+    )
     assert len(after[0]) == len(before[0])
     assert after[1] == before[1]
     assert _ring_maps() == maps

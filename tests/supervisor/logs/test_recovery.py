@@ -14,12 +14,22 @@ from hypothesis import strategies as st
 
 from supervisor.logs import cursor as cursors
 from supervisor.logs import position as positions
-from supervisor.logs.log import Log
 from supervisor.logs.marks import SIZE
 from supervisor.logs.position import Position
 from supervisor.logs.segments import Segments
 from supervisor.logs.values import Line, Lost
-from tests.supervisor.logs.house import SMALL, Feed, all_lines, lines_and_losses, numbered, offset, opened, story, texts, write
+from tests.supervisor.logs.house import (
+    SMALL,
+    Feed,
+    all_lines,
+    lines_and_losses,
+    numbered,
+    offset,
+    opened,
+    story,
+    texts,
+    write,
+)
 
 INGESTER = """
 import asyncio, os, subprocess, sys
@@ -212,7 +222,9 @@ async def test_a_deletion_that_was_not_finished_is_finished(tmp_path: Path) -> N
     log = opened(tmp_path)
     await write(log, numbered(5000))
     lines = await all_lines(log)
-    old = {path: path.read_bytes() for path in (tmp_path / "log").iterdir() if path.suffix in (".log", ".idx")}
+    old = {
+        path: path.read_bytes() for path in (tmp_path / "log").iterdir() if path.suffix in (".log", ".idx")
+    }
     await log.delete(lines[2000].cursor)
     log.close()
     for path, data in old.items():
@@ -229,8 +241,8 @@ async def test_run_names_survive_a_torn_entry(tmp_path: Path) -> None:
     log = opened(tmp_path)
     await write(log, b"one\n", run="run-1")
     log.close()
-    with open(tmp_path / "log" / "runs", "ab") as file:
-        file.write(b"2 ru")
+    runs = tmp_path / "log" / "runs"
+    runs.write_bytes(runs.read_bytes() + b"2 ru")
     log = opened(tmp_path)
     await write(log, b"two\n", run="run-2")
     log.close()
