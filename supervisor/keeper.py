@@ -9,7 +9,7 @@ launcher; so nothing here may need the caller and the process to share anything 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ class SpawnOrder:
     run_id: str
     command: tuple[str, ...]
     cwd: Path
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # it may hold secrets
     log: str  # id of the log that takes stdout and stderr
     socket: str = ""  # name of a held listening socket, given as descriptor 3
 

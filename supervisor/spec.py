@@ -80,7 +80,7 @@ class AppSpec:
 
     command: tuple[str, ...]
     cwd: Path
-    env: Mapping[str, str]  # the whole environment of the process
+    env: Mapping[str, str] = field(repr=False)  # the whole environment of the process; it may hold secrets
     log: str  # id of the log that its lines go to (the project's id)
     host: str = ""
     port: int = 0
