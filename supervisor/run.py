@@ -21,6 +21,7 @@ from supervisor.report import ProbeStatus
 from supervisor.resources import Figures, Meter, resident
 from supervisor.restart import Cause
 from supervisor.spec import AppSpec, ProbeKind, ProbeSpec
+from supervisor.teller import complain
 
 if TYPE_CHECKING:
     from supervisor.logs.log import Log
@@ -103,7 +104,9 @@ class Run:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _do(self, work: Coroutine[None, None, None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(work, name=f"{name}-{self.run_id}"))
+        task = asyncio.create_task(work, name=f"{name}-{self.run_id}")
+        task.add_done_callback(_report)
+        self._tasks.append(task)
 
     async def _wait_for_end(self) -> None:
         self._tell(Ended(await self._keeper.exited(self.run_id)))
@@ -173,6 +176,12 @@ class Run:
             )
             for spec, tally, asked in told
         )
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A mistake of ours must not look like an app that is not ready."""
+    if not task.cancelled() and isinstance(error := task.exception(), Exception):
+        complain(f"{task.get_name()} has broken", error)
 
 
 def _name(probe: ProbeSpec) -> str:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from supervisor import scratch
 
@@ -47,8 +52,21 @@ def test_a_link_is_taken_away_and_not_followed(tmp_path: Path) -> None:
     assert os.listdir(precious) == ["file"]
 
 
-def test_folders_that_the_app_locked_are_wiped(tmp_path: Path) -> None:
-    place = tmp_path / "tmp"
+@pytest.fixture
+def as_a_plain_user() -> Iterator[Path]:
+    """A folder of a user who cannot do everything: rights mean nothing to root."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    user = os.geteuid()
+    if user == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    shutil.rmtree(folder)
+
+
+def test_folders_that_the_app_locked_are_wiped(as_a_plain_user: Path) -> None:
+    place = as_a_plain_user / "tmp"
     scratch.renew(place)
     (place / "a" / "b").mkdir(parents=True)
     (place / "a" / "b" / "secret").write_text("x")
@@ -56,4 +74,4 @@ def test_folders_that_the_app_locked_are_wiped(tmp_path: Path) -> None:
     (place / "a").chmod(0o000)
     scratch.put_aside(place)
     scratch.wipe(place)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(as_a_plain_user) == []

@@ -57,8 +57,8 @@ def test_output_directory_environment_and_status_are_as_ordered(
         command, str(tmp_path), {**ENV, "A": "1", "ATT_RUN": "outer"}, output, {"ATT_RUN": "inner"}
     )
     output.close_theirs()
-    assert os.read(output.stdout, 1000).decode() == f"{tmp_path} 1 inner\n"
-    assert os.read(output.stderr, 1000) == b"err"
+    with os.fdopen(os.dup(output.stdout)) as out, os.fdopen(os.dup(output.stderr)) as err:
+        assert (out.read(), err.read()) == (f"{tmp_path} 1 inner\n", "err")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
