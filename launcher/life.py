@@ -26,7 +26,8 @@ from launcher.protocol.messages import BadMessageError, Message
 LISTEN_AT, CONTROL_AT = 3, 4
 HIGH = 64  # descriptors are first moved out of the way of the numbers they get in the child
 BAD_MESSAGES = 100
-STARTUP_PERIOD = 0.05
+STARTUP_PERIODS = (0.01, 0.1)  # of the first questions: while it is young, and later
+YOUNG = 3.0
 
 
 class Birth(NamedTuple):
@@ -77,6 +78,7 @@ class Life:
         self._poller, self._disk, self._pace = poller, disk, pace
         self._on_health, self._on_message = on_health, on_message
         self._tally = Tally(failures=pace.failures)
+        self._was_well = False
         self._question: Question | None = None
         self._timer: Timer | None = None
         self._bad = 0
@@ -104,7 +106,7 @@ class Life:
         self._log = LifeLog(self._disk, self.birth.log, read, show)
         self._poller.watch(read, READ, self._output)
         self._watch_channel()
-        self._timer = self._poller.after(STARTUP_PERIOD, self._ask)
+        self._timer = self._poller.after(STARTUP_PERIODS[0], self._ask)
 
     def _command(self) -> list[str]:
         return [self.birth.program.python, "-m", self.birth.program.module, *self.birth.arguments]
@@ -207,7 +209,7 @@ class Life:
 
     def again(self) -> None:
         """Its part has changed: what was known of its health counts no more."""
-        self._tally = Tally(failures=self._pace.failures)
+        self._tally, self._was_well = Tally(failures=self._pace.failures), False
         self.ask_now()
 
     def _ask(self) -> None:
@@ -252,9 +254,14 @@ class Life:
         self.last_why = answer.why
         changed = self._tally.add(answer.well)
         was_well = self._tally.state is True
-        wait = self._pace.period if answer.well else self._pace.period / 8 if was_well else STARTUP_PERIOD
+        young = self._poller.clock() - self.born < YOUNG
+        unwell = self._pace.period / 8 if was_well else STARTUP_PERIODS[0 if young else 1]
+        wait = self._pace.period if answer.well else unwell
         self._timer = self._poller.after(wait, self._ask)
-        if changed is not None:
+        self._was_well = self._was_well or answer.well
+        if (
+            changed is not None and self._was_well
+        ):  # not to be well yet is no news: a start has its own time limit
             self._on_health(self, changed, answer.why)
 
 

@@ -104,7 +104,10 @@ class Record:
         self.current, self.staged = new, None
         self.tries = self.deaths = 0
         self.rung, self.given_up = Rung.NORMAL, []
-        if new is not None and self.state(new) is ReleaseState.STAGED:
+        if new is not None and self.state(new) in (
+            ReleaseState.STAGED,
+            None,
+        ):  # None: forgotten while it was a standby
             self.mark(new, ReleaseState.TRYING)
 
     def forget(self, gone: str) -> None:

@@ -1,6 +1,7 @@
 """A daemon as the launcher sees one, for its tests: behaves as `ATT_HOME/behaviour.json` says for its release.
 
-Keys: `exit` (a code, at once), `signal` (kills itself), `deaf` (never serves health), `status` (what health says),
+Keys: `exit` (a code, at once), `signal` (kills itself), `deaf` (never serves health), `late` (seconds until it does),
+`status` (what health says),
 `claims` (as which release), `keep_alive`, `ignore_term`, `never_drains`, `dies_active`. It answers HTTP on the shared
 socket with what it is, and obeys: /exit/N, /hang, /sick, /say/TYPE/RELEASE (a control message), /garbage (bytes that are
 no message), /silent (closes the channel).
@@ -78,6 +79,8 @@ class Fake:
         )
         self.selector.register(self.channel, selectors.EVENT_READ, self.talk)
         self.channel.send({"type": "hello", "protocol": [1, 1]})
+        if "late" in self.wants:  # a start that takes its time
+            self.selector.select(float(str(self.wants["late"])))
         if not self.wants.get("deaf"):
             self.serve_health()
         if not STANDBY:
@@ -120,10 +123,12 @@ class Fake:
         if word == "say":
             self.channel.send({"type": rest[0], "release": rest[1]})
         elif word == "garbage":
+            self.channel.socket.setblocking(True)
             for piece in (b"\xff\x00", b"[]", b"{}", b'{"type": 3}', b"x" * 100_000, b'{"type": "unknown"}'):
                 self.channel.socket.send(piece)
             null = os.open(os.devnull, os.O_RDONLY)
             socket.send_fds(self.channel.socket, [b'{"type": "hello"}'], [null] * 200)
+            self.channel.socket.setblocking(False)
         elif word == "sick":
             self.sick = True
         reply(client, json.dumps(done).encode())

@@ -44,7 +44,7 @@ def pid_in(path: Path) -> int:
 
 def test_the_app_and_every_byte_of_it_outlive_the_daemon(home: Home, launch: Launch) -> None:
     (home.path / "app.py").write_text(WRITER)
-    att = launch(*MODULE, "--probation", "0.01")  # health of that length begins the back-off anew
+    att = launch(*MODULE, "--probation", "0.001")  # health of that length begins the back-off anew
     att.wait_for("healthy")
     app = pid_in(home.path / "app.pid")
     chance = random.Random(7)

@@ -78,6 +78,15 @@ def test_a_release_that_cannot_boot_never_takes_a_request(
     att.wait_for("switch_refused", "r1")
 
 
+def test_a_release_that_takes_its_time_to_start_is_waited_for(home: Home, launch: Launch) -> None:
+    att = launch()
+    att.wait_for("healthy")
+    stage(att, home, "r1", late=1.5)
+    att.get("/say/switch/r1")
+    att.wait_for("healthy", "r1")
+    assert att.get()["release"] == "r1"
+
+
 def test_a_release_without_an_interpreter_is_no_danger(home: Home, launch: Launch) -> None:
     att = launch()
     att.wait_for("healthy")
