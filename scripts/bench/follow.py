@@ -40,7 +40,7 @@ def connect(home: Daemon, project: str, form: str, cursor: str = "", receive: in
     if receive:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
     link.connect(("127.0.0.1", home.port))
-    query = f"?format={form}&follow=true" + (f"&cursor={cursor}" if cursor else "")
+    query = f"?format={form}" + (f"&cursor={cursor}" if cursor else "")
     link.sendall(
         f"GET /api/v1/projects/{project}/runtime/logs{query} HTTP/1.1\r\nHost: 127.0.0.1:{home.port}\r\n"
         f"Authorization: Bearer {home.token}\r\n\r\n".encode()
@@ -75,6 +75,11 @@ def latency(home: Daemon, project: str, followers: int, seconds: float, form: st
     return seen
 
 
+def counted(data: bytes, form: str) -> int:
+    """Whole line marks in a piece: in text the ends of lines, which the transfer's own frames have as "\\r\\n"."""
+    return data.count(b"\n") - data.count(b"\r\n") if form == "text" else data.count(b'"text":"')
+
+
 def flood(home: Daemon, command: list[str], lines: int, followers: int, form: str) -> dict[str, float]:
     """All followers read all lines of a flood; one more never reads."""
     project = home.app(f"flood-{form}", [*command, str(lines), "bulk"], 'restart = "temporary"\n')
@@ -99,11 +104,8 @@ def flood(home: Daemon, command: list[str], lines: int, followers: int, form: st
             if not data:
                 raise RuntimeError("a follower was dropped")
             total += len(data)
-            # Lines end in "\n", the frames of the transfer in "\r\n".
             joined = key.data[1] + data
-            key.data[0] += joined.count(b"\n", len(key.data[1])) - joined.count(
-                b"\r\n", max(0, len(key.data[1]) - 1)
-            )
+            key.data[0] += counted(joined, form) - counted(key.data[1], form)
             key.data[1] = data[-400:]
             if last in joined:
                 lost += lines - key.data[0]
@@ -121,10 +123,12 @@ def main() -> None:
     parse.add_argument("--seconds", type=float, default=10)
     parse.add_argument("--lines", type=int, default=1_000_000)
     parse.add_argument("--form", default="ndjson", choices=("ndjson", "text", "sse"))
+    parse.add_argument("--forms", default="ndjson,text")
+    parse.add_argument("--followers", default="1,10,100")
     given = parse.parse_args()
     rows, result = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        for followers in (1, 10, 100):
+        for followers in [int(n) for n in given.followers.split(",") if n]:
             with daemon() as home:
                 project = home.app("tick", [sys.executable, "-c", TICK, "200"])
                 home.call("POST", f"/projects/{project}/runtime/start")
@@ -144,7 +148,7 @@ def main() -> None:
             ("followers", "lines", "p50", "p99", "max"),
         )
         flows = []
-        for form in ("ndjson", "text"):
+        for form in (given.forms.split(",")):
             with daemon() as home:
                 got = flood(home, writer(Path(folder)), given.lines, 10, form)
             flows.append(
