@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         return UNAVAILABLE_CODE
     code = Launcher(settings, home, listener, os.environ, sys.executable, say).run()
     listener.close()
+    home.leave()
     lock.close()
     return code
 

@@ -35,9 +35,10 @@ class Healthy(NamedTuple):
 
 
 class Unhealthy(NamedTuple):
-    """The active one was healthy and is no longer."""
+    """The active one was healthy and is no longer. `outside`: somebody has stopped it; that is no verdict about a release."""
 
     why: str
+    outside: bool = False
 
 
 class Died(NamedTuple):

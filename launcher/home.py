@@ -5,6 +5,7 @@ Boot record, releases, journal, and the folders for sockets and logs of daemon l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -53,6 +54,12 @@ class Home:
         for name in os.listdir(self.run_path):
             if name.startswith("health-") and name.endswith(".sock"):
                 os.unlink(os.path.join(self.run_path, name))
+
+    def leave(self) -> None:
+        """Take away what lies outside of the home."""
+        if not self.run_path.startswith(self.path + os.sep):
+            with contextlib.suppress(OSError):  # something of somebody else is in it
+                os.rmdir(self.run_path)
 
     def load(self) -> tuple[Record, str]:
         """The boot record, and why it had to be made anew ("" when it had not, or at a first start)."""

@@ -31,7 +31,7 @@ from launcher.protocol import child, kin, messages
 from launcher.protocol.messages import Message
 from launcher.record import is_release_name
 from launcher.settings import Settings
-from launcher.system import address_text, status_text, terminal_is_gone
+from launcher.system import address_text, is_stopped, status_text, terminal_is_gone
 from launcher.verdict import Kind, kind_of
 
 VERSION = "0.1.0"
@@ -192,7 +192,7 @@ class Launcher:
             self._step(ev.Healthy())
             self._notifier.send("READY=1")
         else:
-            self._step(ev.Unhealthy(why))
+            self._step(ev.Unhealthy(why, outside=is_stopped(life.pid)))
 
     def _message(self, life: Life, message: Message, fds: list[int]) -> None:
         handler = MESSAGES.get(message["type"])

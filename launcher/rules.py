@@ -139,7 +139,7 @@ class Rules:
 
     def _unhealthy(self, event: ev.Unhealthy, now: float) -> None:
         self._out.append(ev.Note("unhealthy", self.active, event.why))
-        self._end(now, Kind.HUNG, force=True)
+        self._end(now, Kind.KILLED if event.outside else Kind.HUNG, force=True)
 
     def _end(self, now: float, counts_as: Kind, force: bool = False) -> None:
         self._ending = counts_as

@@ -32,3 +32,12 @@ def terminal_is_gone() -> bool:
     except OSError:
         return True
     return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has sent it SIGSTOP (or a debugger holds it). False where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
+    except OSError:
+        return False

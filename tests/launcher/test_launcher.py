@@ -303,7 +303,13 @@ def test_the_service_manager_is_told(home: Home, launch: Launch, tmp_path: Path)
 def test_a_long_path_of_the_home_is_no_obstacle(tmp_path: Path, launch: Launch, home: Home) -> None:
     home.path = tmp_path / ("long" * 30)
     home.path.mkdir()
-    launch().wait_for("healthy")
+    (tmp_path / "run").mkdir()
+    att = launch(env={"XDG_RUNTIME_DIR": str(tmp_path / "run")})
+    att.wait_for("healthy")
+    assert len(list((tmp_path / "run").iterdir())) == 1
+    att.signal(signal.SIGTERM)
+    assert att.wait() == 0
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_launcher_that_was_killed_is_followed_by_one_that_goes_on(home: Home, launch: Launch) -> None:

@@ -69,15 +69,20 @@ def test_a_crash_in_probation_goes_back(home: Home, launch: Launch) -> None:
     assert home.state("r1") == "failed"
 
 
-def test_a_kill_from_outside_in_probation_is_no_verdict(home: Home, launch: Launch) -> None:
-    att = launch("--probation", "0.5")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_kill_or_stop_from_outside_in_probation_is_no_verdict(
+    home: Home, launch: Launch, number: int
+) -> None:
+    att = launch("--probation", "3", "--hang", "1.5")
     att.wait_for("healthy")
     home.add_release("r1")
     att.get("/say/stage/r1")
     att.wait_for("staged")
     att.get("/exit/75")
     att.wait_for("healthy", "r1")
-    os.kill(home.births()[-1]["pid"], signal.SIGKILL)
+    os.kill(home.births()[-1]["pid"], number)
+    att.wait_for("healthy", "r1", times=2)
+    assert home.state("r1") == "probation"
     att.wait_for("good", "r1")
 
 
