@@ -13,7 +13,7 @@ from supervisor.logs.records import UNKNOWN, Kind, beginning
 from supervisor.logs.select import NO_FILTERS, select
 from supervisor.logs.values import Filters, Line, Lost
 
-CACHED: Final = 8
+CACHED: Final = 16
 KINDS_CACHED: Final = 64
 LOOK_BACK: Final = 64 * 1024  # how far back the record that a line continues is looked for
 SCAN_MOST: Final = 64 << 20  # bytes looked through for one page
@@ -58,6 +58,12 @@ class Blocks:
                 while len(self._batches) > CACHED:
                     self._batches.popitem(last=False)
         return found
+
+    def ready(self, begin: int, filters: Filters) -> Batch | None:
+        """What `batch` would answer, if it is there."""
+        limit = min(self._taken(), (begin // BLOCK + 1) * BLOCK)
+        with self._lock:
+            return self._batches.get((begin, limit, filters))
 
     def page(self, begin: int, limit: int, filters: Filters) -> tuple[list[Line], int, Lost | None]:
         """At most `limit` lines after `begin`, where to go on, and what was lost before the first of them."""

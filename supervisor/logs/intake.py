@@ -9,18 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic, time_ns
-from typing import Final
+from typing import Final, NamedTuple
 
 from launcher.protocol.ring import Acks, Chunk, RingReader
 from supervisor.logs.guard import Guard
-from supervisor.logs.marks import CLOSED, HOLE, MID, NONE, Mark, MarkRing
+from supervisor.logs.marks import CLOSED, HOLE, MID, NONE, Mark, MarkRing, pack
 from supervisor.logs.segments import Key, Segments, Standing, after, clip
 from supervisor.logs.values import Keeping
 
-SLICE: Final = 512 * 1024
-GRAIN: Final = 256 * 1024  # no mark spans a multiple of this: the most that a reader reads twice
+GRAIN: Final = 256 * 1024  # no mark spans a multiple of it, so it is the most that a reader reads twice
+SLICE: Final = 4 * GRAIN  # taken at once
 TRY_AGAIN: Final = 1.0
 OnTaken = Callable[[int, set[Key]], None]
+
+
+class Part(NamedTuple):
+    """Bytes of one chunk, within one grain."""
+
+    number: int
+    chunk: Chunk
+    begin: int
+    end: int
+    data: bytes
 
 
 class Intake:
@@ -59,6 +69,7 @@ class Intake:
         self._number = 0  # of the chunk that was seen last; it may have grown
         self._newest: Mark | None = None
         self._hole = self.taken > (segments.end or 0)
+        self._slice = min(SLICE, ring.data_bytes // 4)
 
     def step(self) -> bool:
         """Takes the next slice. False when there was none."""
@@ -69,69 +80,83 @@ class Intake:
         if self.ring.start > begin:
             self._lose(self.ring.start)
             begin = self.taken
-        end = min(self._limit(), begin + SLICE)
+        end = min(self._limit(), begin + self._slice)
         if end <= begin:
             return False
-        chunks, number = self.ring.chunks(self._number)
-        end = min(end, chunks[-1].end) if chunks else begin
-        data = self.ring.copy(begin, end) if end > begin else None
-        if data is None:  # overwritten while we looked, or between two words of the writer: look again
-            return self._limit() > self.taken
-        self._take(data, begin, end, chunks, number)
-        return True
+        parts = self._parts(begin, end)
+        if parts:
+            self._take(parts)
+        # without: overwritten while we looked, or between two words of the writer; look again
+        return self._limit() > self.taken or bool(parts)
 
-    def _take(self, data: bytes, begin: int, end: int, chunks: list[Chunk], number: int) -> None:
-        fresh = self.keeping.on and self._begin_segment(begin)
-        newest = self._newest
-        marks: list[Mark] = []
-        grown = False
-        for n, chunk in enumerate(chunks, number):
-            a = max(chunk.offset, begin)
-            if chunk.end <= begin or chunk.offset >= end:
+    def _parts(self, begin: int, end: int) -> list[Part]:
+        """The bytes of [begin, end) by whose they are, without a hole; less, when they are being overwritten just now."""
+        found: list[Part] = []
+        chunks, first = self.ring.chunks(self._number)
+        at = begin
+        for number, chunk in enumerate(chunks, first):
+            if chunk.end <= at:
                 continue
-            while a < (stop := min(chunk.end, end)):
-                b = min(stop, (a // GRAIN + 1) * GRAIN)
-                part = data if b - a == len(data) else data[a - begin : b - begin]
-                last = marks[-1] if marks else newest
-                joins = (
-                    n == self._number and last is not None and last.end == a and a % GRAIN != 0 and not fresh
-                )
-                if joins and last is not None and not marks:
-                    marks.append(self._grow(last, b, part))
-                    grown = True
-                else:
-                    marks.append(self._mark(chunk, a, b, part))
-                a = b
-            self._number = n
+            if chunk.offset > at:
+                break
+            while at < (stop := min(chunk.end, end)):
+                until = min(stop, (at // GRAIN + 1) * GRAIN)
+                data = self.ring.copy(at, until)
+                if data is None:
+                    return found
+                found.append(Part(number, chunk, at, until, data))
+                at = until
+            if at >= end:
+                break
+        return found
+
+    def _take(self, parts: list[Part]) -> None:
+        begin, end = parts[0].begin, parts[-1].end
+        fresh = self.keeping.on and self._begin_segment(begin)
+        last, first = self._newest, parts[0]
+        grown = (
+            not fresh
+            and last is not None
+            and first.number == self._number
+            and last.end == begin
+            and begin % GRAIN != 0
+        )
+        marks = [self._grow(last, first) if grown and last is not None else self._mark(first)]
+        marks += [self._mark(part) for part in parts[1:]]
+        records = [pack(mark) for mark in marks]
         if self.keeping.on:
-            self._keep(data, marks, grown)
-        self.marks.add(marks, grown)
+            self._keep([part.data for part in parts], records, grown)
+        self.marks.add(records, grown)
+        self._number = parts[-1].number
         self._newest = marks[-1]
         self._publish(end, {mark.key for mark in marks if mark.eof})
 
-    def _mark(self, chunk: Chunk, a: int, b: int, part: bytes) -> Mark:
+    def _mark(self, part: Part) -> Mark:
         """A mark for bytes that begin a stretch of their own, and the stream's standing after it."""
+        chunk = part.chunk
         key = chunk.run, chunk.stream
         standing = self._standing.get(key, Standing())
         flags = chunk.flags | (MID if standing.open.mid else 0) | (HOLE if self._hole else 0)
         self._hole = False
         carry = standing.open.carry
-        mark = Mark(a, b, chunk.at, *key, flags, self.lines, carry, standing.last if carry else NONE)
-        state, n = after(mark, part, standing.open)
+        mark = Mark(
+            part.begin, part.end, chunk.at, *key, flags, self.lines, carry, standing.last if carry else NONE
+        )
+        state, n = after(mark, part.data, standing.open)
         self.lines += n
         if mark.eof:
             self._standing.pop(key, None)
         else:
-            self._standing[key] = Standing(state, a)
+            self._standing[key] = Standing(state, part.begin)
         return mark
 
-    def _grow(self, mark: Mark, end: int, part: bytes) -> Mark:
+    def _grow(self, mark: Mark, part: Part) -> Mark:
         """The newest mark with more bytes of the same chunk."""
         standing = self._standing[mark.key]
-        state, n = after(mark, part, standing.open)
+        state, n = after(mark, part.data, standing.open)
         self.lines += n
         self._standing[mark.key] = Standing(state, mark.offset)
-        return mark._replace(end=end)
+        return mark._replace(end=part.end)
 
     def _publish(self, end: int, ended: set[Key]) -> None:
         self.taken = end
@@ -161,9 +186,9 @@ class Intake:
             self._pause(str(fault.strerror))
             return False
 
-    def _keep(self, data: bytes, marks: list[Mark], grown: bool) -> None:
+    def _keep(self, data: list[bytes], records: list[bytes], grown: bool) -> None:
         try:
-            self._segments.append([data], marks, grown)
+            self._segments.append(data, records, grown)
         except OSError as fault:
             self._pause(str(fault.strerror))
 
@@ -202,7 +227,7 @@ class Intake:
                 if data is None:
                     return
                 self._segments.prepare(mark.offset, mark.lines, standing)
-                self._segments.append([data], [mark], replace_last=False)
+                self._segments.append([data], [pack(mark)], replace_last=False)
         except OSError as fault:
             self._pause(str(fault.strerror))
             return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Final, Self
@@ -22,6 +23,7 @@ from supervisor.logs.batch import Batch
 from supervisor.logs.blocks import Blocks
 from supervisor.logs.errors import LogClosed, LogUnusable
 from supervisor.logs.follower import Follower
+from supervisor.logs.framing import Form, frame
 from supervisor.logs.guard import Guard, Space, free_and_total
 from supervisor.logs.position import Position
 from supervisor.logs.reader import Memory, Reader
@@ -59,6 +61,8 @@ class Log:
         self._position, self._segments, self._runs = _recover(folder, settings)
         self._taken = self._position.begin
         self._reader = Reader(self._segments, lambda: self._taken, lambda: self._position.floor)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"log-read-{id}")
+        self._making: dict[tuple[object, int, Filters, Form | None], asyncio.Future[Batch]] = {}
         self._blocks = Blocks(self._reader, self._tag, lambda: self._taken, self._runs.name)
 
     @classmethod
@@ -87,6 +91,7 @@ class Log:
             if self._works is not None:
                 self._works.close()
             self.closed = True
+            self._pool.shutdown()
             self._reader.memory = None
             self._works = None
             self._segments.close()
@@ -182,12 +187,17 @@ class Log:
             lines, at, lost = await self._look(at, limit, filters)
         return Page(lines, cursors.write(self._tag, at), self.oldest, self.newest, lost)
 
-    def follow(self, cursor: str | None = None, filters: Filters = NO_FILTERS) -> Follower:
-        """Batches from the cursor on (None: from the newest). Bad cursors and filters are refused at once."""
+    def follow(
+        self, cursor: str | None = None, filters: Filters = NO_FILTERS, form: Form | None = None
+    ) -> Follower:
+        """Batches from the cursor on (None: from the newest). Bad cursors and filters are refused at once.
+
+        `form`: how the batches will be framed, so that it is done once, beside the event loop.
+        """
         self._check_open()
         select.check(filters)
         begin = self._taken if cursor is None else self._offset(cursor)
-        return Follower(self, self._tag, begin, filters)
+        return Follower(self, self._tag, begin, filters, form)
 
     def batch_at(self, begin: int, filters: Filters) -> Batch:
         """The block after an offset. From any thread."""
@@ -196,6 +206,26 @@ class Log:
 
     def in_memory(self, begin: int) -> bool:
         return self._reader.in_memory(begin)
+
+    def ready(self, begin: int, filters: Filters) -> Batch | None:
+        """The block after an offset when it was made already."""
+        return self._blocks.ready(begin, filters)
+
+    async def make(self, begin: int, filters: Filters, form: Form | None) -> Batch:
+        """The block after an offset, made by the log's one reading thread; who asks for the same meanwhile gets the same."""
+        loop = asyncio.get_running_loop()
+        key = loop, begin, filters, form
+        made = self._making.get(key)
+        if made is None:
+            made = self._making[key] = loop.run_in_executor(self._pool, self._make, begin, filters, form)
+            made.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(made)
+
+    def _make(self, begin: int, filters: Filters, form: Form | None) -> Batch:
+        batch = self.batch_at(begin, filters)
+        if form is not None:
+            frame(batch, form)
+        return batch
 
     async def moved(self, begin: int, timeout: float | None) -> bool:
         """Waits until there is something after an offset."""

@@ -90,14 +90,14 @@ class MarkRing:
         self._count = 0
         self._lock = Lock()
 
-    def add(self, marks: list[Mark], replace_last: bool = False) -> None:
-        """Adds marks; with `replace_last` the first of them takes the place of the newest one, which has grown."""
+    def add(self, records: list[bytes], replace_last: bool = False) -> None:
+        """Adds packed marks; with `replace_last` the first of them takes the place of the newest one, which has grown."""
         with self._lock:
             if replace_last:
                 self._count -= 1
-            for mark in marks:
+            for record in records:
                 at = self._count % self._slots * SIZE
-                self._data[at : at + SIZE] = pack(mark)
+                self._data[at : at + SIZE] = record
                 self._count += 1
 
     @property

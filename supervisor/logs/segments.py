@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -63,6 +63,7 @@ class Segments:
         self._segment_bytes = segment_bytes
         self._data = self._index = -1
         self._index_at = 0
+        self._record = b""  # the last one of the index
         self._unsynced: list[tuple[int, int]] = []
         self._lock = Lock()
         try:
@@ -117,30 +118,34 @@ class Segments:
         with self._lock:
             self._data, self._index = data, index
         self._index_at = len(records) * SIZE
+        self._record = records[-1]
         self.all = (*self.all, segment)
         return True
 
-    def append(self, data: Sequence[bytes | memoryview], marks: Iterable[Mark], replace_last: bool) -> None:
-        """Writes bytes and their marks after what is there. On a fault nothing of it stays, and OSError goes on."""
+    def append(self, data: Sequence[bytes], records: Sequence[bytes], replace_last: bool) -> None:
+        """Writes bytes and their packed marks after what is there. On a fault nothing of it stays, and OSError goes on.
+
+        With `replace_last` the first mark takes the place of the newest one, which has grown.
+        """
         newest = self.all[-1]
         at = self._index_at - (SIZE if replace_last else 0)
-        records = b"".join(map(pack, marks))
         try:
             n = _write_all(self._data, data)
-            _pwrite_all(self._index, records, at)
+            _pwrite_all(self._index, b"".join(records), at)
         except OSError:
-            self.cut()
+            self._cut(newest)
             raise
-        self._index_at = at + len(records)
-        self.all = (*self.all[:-1], replace(newest, end=newest.end + n))
+        self._index_at = at + len(records) * SIZE
+        self._record = records[-1]
+        self.all = (*self.all[:-1], Segment(self.folder, newest.base, newest.end + n))
 
-    def cut(self) -> None:
-        """Takes away what was written and not made part of the newest segment. (Marks are cut to the data by recovery.)"""
-        newest = self.all[-1]
-        with contextlib.suppress(OSError):  # the disk is in trouble; recovery cuts as well
+    def _cut(self, newest: Segment) -> None:
+        """Takes away what was written and is no part of the newest segment."""
+        with contextlib.suppress(OSError):  # the disk is in trouble; recovery would cut as well
             os.ftruncate(self._data, newest.end - newest.base)
             os.lseek(self._data, newest.end - newest.base, os.SEEK_SET)
             os.ftruncate(self._index, self._index_at)
+            os.pwrite(self._index, self._record, self._index_at - SIZE)
 
     def mend(self, standing: dict[Key, Standing], lines: int, at: int, flags: int = 0) -> list[Mark]:
         """Ends all open lines at the end of the newest segment by an EOF each; returns the marks that it wrote."""
@@ -168,7 +173,7 @@ class Segments:
         if marks:
             if self._data < 0:
                 self._reopen()
-            self.append([b"\n" * len(marks)], marks, replace_last=False)
+            self.append([b"\n" * len(marks)], [pack(mark) for mark in marks], replace_last=False)
         return marks
 
     def seal(self) -> None:
@@ -306,6 +311,7 @@ class Segments:
         os.lseek(data, 0, os.SEEK_END)
         index = os.open(newest.index, os.O_RDWR | os.O_CLOEXEC)
         self._index_at = os.fstat(index).st_size
+        self._record = os.pread(index, SIZE, self._index_at - SIZE)
         with self._lock:
             self._data, self._index = data, index
 
