@@ -26,6 +26,7 @@ OWN = {
     "doctor": "Check what may be wrong with this machine, and say the remedy.",
     "up": "Run launcher and daemon in the foreground.",
     "serve": "Run the daemon in the foreground.",
+    "service": "Make ATT a service of systemd or launchd.",
 }
 
 
@@ -52,6 +53,10 @@ class House(click.Group):
             from att.cli.start import up_command
 
             return up_command()
+        if cmd_name == "service":
+            from att.cli.service import group
+
+            return group()
         if cmd_name == "doctor":
             from att.cli.checkup import command as doctor_command
 
