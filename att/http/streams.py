@@ -28,6 +28,7 @@ SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
 FORMATS = {"json": "application/json", "sse": SSE, "ndjson": NDJSON, "text": TEXT}
+_SLICE = 64 * 1024  # bytes handed to the transport at once: what it cannot send it copies about
 _FAREWELL = 2.0  # seconds that a client gets to take the end of its stream
 
 log = structlog.get_logger("att.http")
@@ -50,6 +51,7 @@ class Live:
         self.task = task
         self.ended: End | None = None
         self.over = False
+        self.sending = False  # a piece has begun and not ended: nothing may come between
 
     def end(self, why: End) -> None:
         """Stop waiting for the next piece; what was begun is sent to its end."""
@@ -113,7 +115,7 @@ async def send(
             watch(lambda: live.end(End.GONE))
         await response.prepare(request)
         beats = asyncio.create_task(_beat(request, response, live, media_type, streams.heartbeat))
-        await _pump(response, chunks, media_type, request, request_id)
+        await _pump(response, chunks, media_type, request, request_id, live)
     except asyncio.CancelledError:
         if live.ended is None:
             raise
@@ -140,11 +142,19 @@ def _headers(media_type: str) -> dict[str, str]:
 
 
 async def _pump(
-    response: web.StreamResponse, chunks: Chunks, media_type: str, request: web.Request, request_id: str
+    response: web.StreamResponse,
+    chunks: Chunks,
+    media_type: str,
+    request: web.Request,
+    request_id: str,
+    live: Live,
 ) -> None:
     try:
         async for chunk in chunks:
-            await response.write(chunk)
+            live.sending = True
+            for begin in range(0, len(chunk), _SLICE):
+                await response.write(memoryview(chunk)[begin : begin + _SLICE])
+            live.sending = False
     except Problem as problem:
         told = problem_bytes(problem, instance=request.path, request_id=request_id)
     except ConnectionError:
@@ -174,7 +184,7 @@ async def _beat(
             live.end(End.GONE)
             return
         writer = request.writer
-        if media_type == SSE and writer.output_size == sent:
+        if media_type == SSE and writer.output_size == sent and not live.sending:
             try:
                 await response.write(b": \n\n")
             except ConnectionError:

@@ -35,7 +35,7 @@ async def open_follow(ask: ReadLogs, last_event_id: str | None, runtime: Runtime
         if cursor is None:
             page = await log.page(None, ask.limit, filters=filters(ask))
             first, cursor = page.lines, page.next_cursor
-        follower = log.follow(cursor, filters(ask))
+        follower = log.follow(cursor, filters(ask), form)
     return _pieces(first, follower, ask.project_id, runtime, form)
 
 

@@ -9,17 +9,19 @@ that never reads stands beside the others in the flood: it must slow nobody and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import selectors
 import socket
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
-from harness import Daemon, daemon, median, percentile, show, writer
+from harness import Daemon, compiled, daemon, median, percentile, show
 
 TICK = """
 import sys, time
@@ -34,17 +36,22 @@ while True:
 STAMP = re.compile(rb"T(\d{20})E")
 
 
+def asking(home: Daemon, project: str, form: str, cursor: str = "") -> bytes:
+    """The request that a follower sends."""
+    query = f"?format={form}" + (f"&cursor={cursor}" if cursor else "")
+    return (
+        f"GET /api/v1/projects/{project}/runtime/logs{query} HTTP/1.1\r\nHost: 127.0.0.1:{home.port}\r\n"
+        f"Authorization: Bearer {home.token}\r\n\r\n"
+    ).encode()
+
+
 def connect(home: Daemon, project: str, form: str, cursor: str = "", receive: int = 0) -> socket.socket:
     """A follower's socket, the request sent."""
     link = socket.socket()
     if receive:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
     link.connect(("127.0.0.1", home.port))
-    query = f"?format={form}" + (f"&cursor={cursor}" if cursor else "")
-    link.sendall(
-        f"GET /api/v1/projects/{project}/runtime/logs{query} HTTP/1.1\r\nHost: 127.0.0.1:{home.port}\r\n"
-        f"Authorization: Bearer {home.token}\r\n\r\n".encode()
-    )
+    link.sendall(asking(home, project, form, cursor))
     return link
 
 
@@ -75,47 +82,40 @@ def latency(home: Daemon, project: str, followers: int, seconds: float, form: st
     return seen
 
 
-def counted(data: bytes, form: str) -> int:
-    """Whole line marks in a piece: in text the ends of lines, which the transfer's own frames have as "\\r\\n"."""
-    return data.count(b"\n") - data.count(b"\r\n") if form == "text" else data.count(b'"text":"')
-
-
-def flood(home: Daemon, command: list[str], lines: int, followers: int, form: str) -> dict[str, float]:
-    """All followers read all lines of a flood; one more never reads."""
-    project = home.app(f"flood-{form}", [*command, str(lines), "bulk"], 'restart = "temporary"\n')
+def flood(home: Daemon, tools: Path, lines: int, followers: int, form: str) -> dict[str, float]:
+    """All followers read all lines of a flood; one more never reads. `lost`: lines that a follower did not get."""
+    project = home.app(
+        f"flood-{form}", [str(tools / "writer"), str(lines), "bulk"], 'restart = "temporary"\n'
+    )
     process = psutil.Process(home.process.pid)
-    links = [connect(home, project, form, "oldest") for _ in range(followers)]
+    (tools / "request").write_bytes(asking(home, project, form, "oldest"))
     stuck = connect(home, project, form, "oldest", receive=4096)
-    chooser = selectors.DefaultSelector()
-    for link in links:
-        link.setblocking(False)
-        chooser.register(link, selectors.EVENT_READ, [0, b""])
-    before = process.memory_info().rss
-    peak = before
+    end = f"{lines - 1:012d} "
+    drain = [str(tools / "drain"), str(home.port), str(followers), str(tools / "request"), end]
+    reader = subprocess.Popen(drain, stdout=subprocess.PIPE, text=True)
+    assert reader.stdout
+    reader.stdout.readline()
+    before = peak = process.memory_info().rss
+    used = sum(process.cpu_times()[:2])
     home.call("POST", f"/projects/{project}/runtime/start?wait=none")
     begun = time.monotonic()
-    total, left, lost = 0, followers, 0
-    last = f"{lines - 1:012d} ".encode()
-    while left:
-        for key, _ in chooser.select(60) or [(None, 0)]:
-            if key is None:
-                raise RuntimeError("the stream stands still")
-            data = key.fileobj.recv(1 << 20)  # type: ignore[union-attr]
-            if not data:
-                raise RuntimeError("a follower was dropped")
-            total += len(data)
-            joined = key.data[1] + data
-            key.data[0] += counted(joined, form) - counted(key.data[1], form)
-            key.data[1] = data[-400:]
-            if last in joined:
-                lost += lines - key.data[0]
-                chooser.unregister(key.fileobj)
-                left -= 1
+    while reader.poll() is None:
         peak = max(peak, process.memory_info().rss)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            reader.wait(0.05)
     spent = time.monotonic() - begun
-    for link in (*links, stuck):
-        link.close()
-    return {"mb_s": total / spent / 1e6, "grew_mb": (peak - before) / 1e6, "seconds": spent, "lost": lost}
+    used = sum(process.cpu_times()[:2]) - used
+    stuck.close()
+    if reader.returncode:
+        raise RuntimeError(f"the reader ended with {reader.returncode}")
+    total, *seen = map(int, reader.stdout.read().split())
+    return {
+        "mb_s": total / spent / 1e6,
+        "mb_cpu_s": total / used / 1e6,
+        "lost": sum(abs(lines - each) for each in seen),
+        "grew_mb": (peak - before) / 1e6,
+        "seconds": spent,
+    }
 
 
 def main() -> None:
@@ -128,6 +128,8 @@ def main() -> None:
     given = parse.parse_args()
     rows, result = [], {}
     with tempfile.TemporaryDirectory() as folder:
+        for tool in ("writer", "drain"):
+            compiled(Path(folder), tool)
         for followers in [int(n) for n in given.followers.split(",") if n]:
             with daemon() as home:
                 project = home.app("tick", [sys.executable, "-c", TICK, "200"])
@@ -148,13 +150,14 @@ def main() -> None:
             ("followers", "lines", "p50", "p99", "max"),
         )
         flows = []
-        for form in (given.forms.split(",")):
+        for form in given.forms.split(","):
             with daemon() as home:
-                got = flood(home, writer(Path(folder)), given.lines, 10, form)
+                got = flood(home, Path(folder), given.lines, 10, form)
             flows.append(
                 (
                     form,
                     f"{got['mb_s']:.0f}",
+                    f"{got['mb_cpu_s']:.0f}",
                     f"{got['lost']:.0f}",
                     f"{got['grew_mb']:.0f}",
                     f"{got['seconds']:.2f}",
@@ -164,7 +167,7 @@ def main() -> None:
         show(
             "Ten followers (and one that never reads) on a flood, together",
             flows,
-            ("form", "MB/s", "lines lost", "RSS grew MB", "s"),
+            ("form", "MB/s", "MB per CPU s", "lines lost", "RSS grew MB", "s"),
         )
     print(json.dumps(result))
 

@@ -140,11 +140,14 @@ def daemon(**variables: str) -> Iterator[Daemon]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def writer(folder: Path) -> list[str]:
-    """The command of the line writer: `writer COUNT bulk|line`, built from C when there is a compiler."""
-    source, built = ROOT / "scripts/bench/writer.c", folder / "writer"
+def compiled(folder: Path, name: str) -> str:
+    """The path of `scripts/bench/NAME.c` built into this folder."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise SystemExit("no C compiler: a writer in Python is too slow to load anything")
-    subprocess.run([compiler, "-O2", "-o", str(built), str(source)], check=True)
-    return [str(built)]
+        raise SystemExit("no C compiler: what is written in Python is too slow to load anything")
+    built = folder / name
+    subprocess.run(
+        [compiler, "-O2", "-D_GNU_SOURCE", "-o", str(built), str(ROOT / f"scripts/bench/{name}.c")],
+        check=True,
+    )
+    return str(built)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
-from harness import ROOT, Daemon, daemon, interleave, median, percentile, show, writer
+from harness import ROOT, Daemon, compiled, daemon, interleave, median, percentile, show
 
 BARE = "import sys, time\nfor name in sys.argv[1].split(','):\n    __import__(name)\nprint('ready', flush=True)\nsys.stdin.read()"
 
@@ -50,7 +50,15 @@ def libraries(home: Daemon) -> list[str]:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     kept = [name for name in listed.split(",") if name and not name.startswith("_")]
-    usable = "import sys\nfor n in sys.argv[1].split(','):\n    try:\n        __import__(n)\n    except Exception:\n        continue\n    print(n)"
+    usable = "\n".join(
+        [
+            "import sys",
+            "for name in sys.argv[1].split(','):",
+            "    try: __import__(name)",
+            "    except Exception: continue",
+            "    print(name)",
+        ]
+    )
     return subprocess.run(
         [sys.executable, "-c", usable, ",".join(kept)], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -120,7 +128,7 @@ def main() -> None:
         path = f"/api/v1/projects/{quiet}/runtime/status"
         calls(home, path, 100)
         resting = calls(home, path, given.calls)
-        flood = home.app("flood", [*writer(Path(folder)), "2000000000", "line"])
+        flood = home.app("flood", [compiled(Path(folder), "writer"), "2000000000", "line"])
         home.call("POST", f"/projects/{flood}/runtime/start")
         path = f"/api/v1/projects/{flood}/runtime/status"
         calls(home, path, 100)

@@ -55,6 +55,7 @@ class Log:
         self._tag = cursors.tag(id)
         self._guard = Guard(folder, settings.keep_free_bytes, settings.keep_free_share, space)
         self._signal = Signal()
+        self._ends = Signal()
         self._lock = Lock()
         self._works: Works | None = None
         self._ended: set[Key] = set()  # streams whose last line can be read
@@ -98,6 +99,7 @@ class Log:
             self._position.finish(self._taken)
             self._position.close()
         self._signal.notify()
+        self._ends.notify()
 
     # what comes in
 
@@ -125,10 +127,10 @@ class Log:
         def ended() -> bool:
             return self.closed or both <= self._ended
 
-        if await self._signal.wait(ended, patience):
+        if await self._ends.wait(ended, patience):
             return True
         works.release(run)
-        await self._signal.wait(ended)
+        await self._ends.wait(ended)
         return False
 
     # what goes out
@@ -291,7 +293,9 @@ class Log:
 
     def _on_taken(self, end: int, ended: set[Key]) -> None:
         self._taken = end
-        self._ended |= ended
+        if ended:
+            self._ended |= ended
+            self._ends.notify()
         self._signal.notify()
 
     def _tell_keeping(self, keeping: Keeping) -> None:
