@@ -23,7 +23,6 @@ WIRING = "att.daemon"  # the only file that knows everything
 # Where a dependency may be used; what is not named here may be used nowhere.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "aiohttp": ("att.http", "att.mcp", "att.daemon", "att.runtime", "supervisor.probes"),
-    "aiosqlite": ("att.store",),
     "alembic": ("att.store",),
     "asyncpg": ("att.store",),
     "click": ("att.cli",),
@@ -37,7 +36,6 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "rich": ("att.cli",),
     "sqlalchemy": ("att.store", "att.event", "att.project", "att.runtime"),
     "structlog": ("att",),
-    "tenacity": ("att",),
     "uv": ("att.runtime", "att.cli.doctor"),
     "watchfiles": ("supervisor.watch",),
     "yaml": ("att.runtime", "att.project"),
