@@ -41,7 +41,7 @@ from att.runtime.service import Runtime
 from att.store.store import Store, open_store
 from supervisor.local import LocalKeeper
 from supervisor.logs.values import Keeping, LogSettings
-from supervisor.parent import RESTART_CODE, HomeBusy, Parent, take_home
+from supervisor.parent import RESTART_CODE, HomeBusy, Parent, mark_life, take_home
 
 BACKLOG = 1024
 log = structlog.get_logger("att")
@@ -83,6 +83,7 @@ def serve(settings: Settings, *, standalone: bool = True) -> int:
             _prepare_home(settings.home)
             if parent is None:
                 held.enter_context(contextlib.closing(_take(settings.home)))
+                mark_life(_keeper_id(settings.home))
             with asyncio.Runner() as loop:
                 return loop.run(Daemon(settings, parent).run())
     except Problem as problem:

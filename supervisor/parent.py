@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError
+from launcher.protocol.child import KEEPER_MARK
 from launcher.protocol.lock import HomeBusyError, HomeLock
 from launcher.protocol.messages import BadMessageError, Message
 from supervisor.errors import SupervisorError
@@ -39,6 +40,17 @@ def take_home(home: Path) -> HomeLock:
         return HomeLock(str(home))
     except HomeBusyError as error:
         raise HomeBusy(home, error.pid) from None
+
+
+def mark_life(keeper_id: str) -> None:
+    """Without a launcher: what this life starts carries the home's own mark."""
+    os.environ[KEEPER_MARK] = keeper_id
+
+
+def marks(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What is to stand in the environment of everything short that this life starts (a build, a clone): by it, what a killed
+    life left behind is found and ended."""
+    return {name: environ[name] for name in (KEEPER_MARK, messages.BOOT_ID) if name in environ}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from att.project.errors import (
     RepositoryNotFound,
 )
 from att.store.errors import DiskFull
+from supervisor.parent import marks
 
 GRACE = 3.0
 """Seconds that git has to end before it is killed."""
@@ -134,7 +135,7 @@ def _without_secrets(text: str, source: CloneUrl) -> str:
 def _environment(source: CloneUrl) -> dict[str, str]:
     """The daemon's own, without what would point git elsewhere."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "ATT_"))}
-    env |= {
+    env |= marks() | {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
         "SSH_ASKPASS": "",

@@ -138,6 +138,11 @@ class LogUnusable(Problem):
     hint = "Check the owner and the permissions of ATT_HOME/logs."
 
 
+class RunFolderUnusable(Problem):
+    code, status, title = "run_folder_unusable", 503, "The folder for an app's temporary files cannot be used"
+    hint = "Check the owner, the permissions and the free space of ATT_HOME/run."
+
+
 class UnknownRun(NotFound):
     code, title = "unknown_run", "There is no such run"
     hint = "`runtime.status` names the runs."

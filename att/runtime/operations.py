@@ -50,6 +50,8 @@ STARTS = (
     errors.EnvironmentBuildFailed,
     errors.StartFailed,
     errors.StartTimeout,
+    errors.RunFolderUnusable,
+    errors.LogUnusable,
 )
 READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable)
 

@@ -7,9 +7,10 @@ nothing has been started or changed. What is right is handed on as a `Ready`, so
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -210,11 +211,11 @@ async def _components(ready: Ready, nat_config: NatConfig) -> None:
     place, kind = next(iter(doubtful.items()))
     last: deque[str] = deque(maxlen=400)
     argv = (str(ready.environment.bin / "nat"), "validate", "--config_file", str(nat_config.path))
-    ready.place.tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        code = await shortrun.run(
-            argv, cwd=ready.place.folder, env=ready.env, on_line=last.append, timeout=_ASK
-        )
+        with _scratch(ready.place.tmp):
+            code = await shortrun.run(
+                argv, cwd=ready.place.folder, env=ready.env, on_line=last.append, timeout=_ASK
+            )
     except TimeoutError:
         return  # the start itself will tell
     if code == 0:
@@ -223,6 +224,18 @@ async def _components(ready: Ready, nat_config: NatConfig) -> None:
     if said is None:
         return
     refuse(said, place, kind)
+
+
+@contextlib.contextmanager
+def _scratch(tmp: Path) -> Iterator[None]:
+    """The private TMPDIR for one short run; one that was not there before is not there afterwards."""
+    new = [place for place in (tmp, tmp.parent) if not place.exists()]
+    tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        yield
+    finally:
+        for place in new:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def refuse(said: truth.Truth, place: str = "", kind: str = "") -> None:

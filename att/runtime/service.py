@@ -30,6 +30,7 @@ from att.runtime.errors import (
     EnvironmentBuildFailed,
     EnvironmentBuilding,
     NotRunning,
+    RunFolderUnusable,
 )
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
@@ -127,13 +128,13 @@ class Runtime:
             self._refuse_running(project_id, await self._state())
             ready = await self._look_over(project)
             port = await self._port(ready, await self._state())
+            await self._make_room(project_id)
             if self._app is not None:
                 other = self._app.project_id != project_id
                 self._app.stop_reason = f"{project_id} was started" if other else self._app.stop_reason
                 self._app.call = call
                 await self._let_go()
             app = await self._new(project, ready, port, call)
-            await self._store.write(rows.want(project_id))
             wish = await self._begin(app, app.runner.start(wait, _patience(wait, timeout)))
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
@@ -174,8 +175,8 @@ class Runtime:
             port = app.spec.port if same else await self._port(ready, None)
             app.call = call
             spec = await self._spec(ready, port)
-            await app.replace(ready, spec)
             await self._store.write(rows.want(project_id))
+            await app.replace(ready, spec)
             wish = await self._begin(app, app.runner.restart(wait, _patience(wait, timeout)))
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
@@ -283,11 +284,20 @@ class Runtime:
             with contextlib.suppress(supervision.UnknownSocket):
                 await self._keeper.close_socket(name)
 
+    async def _make_room(self, project_id: str) -> None:
+        """All that the disk may refuse, before anything is stopped for the new app."""
+        with translate.logs():
+            self._logs(project_id)
+        try:
+            folder = self._run_folder(project_id)
+            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        except OSError as fault:
+            raise RunFolderUnusable(f"{folder}: {fault.strerror}.") from fault
+        await self._store.write(rows.want(project_id))
+
     async def _new(self, project: Project, ready: Ready, port: int, call: Call) -> App:
         spec = await self._spec(ready, port)
-        await asyncio.to_thread(self._run_folder(project.id).mkdir, mode=0o700, parents=True, exist_ok=True)
-        with translate.logs():
-            log = self._logs(project.id)
+        log = self._logs(project.id)
         self._app = App.open(ready, spec, self._keeper, log, self._store, self._projects.set_status, call)
         return self._app
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from supervisor.parent import marks
+
 _PIECE = 64 * 1024
 _OPEN_LINE = 1 << 20
 _LAST_WORDS = 1.0  # somebody who left the session may still hold the pipe
@@ -33,7 +35,7 @@ async def run(
     process = subprocess.Popen(  # noqa: ASYNC220  a fork takes a millisecond; its end is waited for in a thread
         list(argv),
         cwd=cwd,
-        env=dict(env),
+        env={**env, **marks()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -51,6 +51,7 @@ async def reached(app: App, wish: asyncio.Task[RunnerStatus]) -> None:
     """Returns when the app is what `wish` waits for; else raises what hinders it. A cancelled caller ends no wish."""
     try:
         await asyncio.shield(wish)
+        await app.settled()  # who is told that it runs may read so in the project and in the events
     except supervision.StartFailed as fault:
         await app.settled()
         raise await asyncio.to_thread(_start_failed, app, fault) from fault
