@@ -23,7 +23,7 @@ from launcher.protocol.ring import EOF, Acks, Ring
 STEP: Final = 256 * 1024  # bytes moved at once from one pipe
 PIPE: Final = 1 << 20
 GATHER: Final = 0.001
-GATHER_BYTES: Final = 384 * 1024  # what a pause is meant to bring
+SMALL: Final = 32 * 1024
 STREAK: Final = 4  # so many small reads in quick succession begin the gathering
 F_SETPIPE_SZ: Final = 1031
 HAS_SPLICE: Final = hasattr(os, "splice")
@@ -62,7 +62,6 @@ class Capture:
         self._dropping_at: int | None = None  # what the reader had taken when we began to drop
         self._last_move = 0.0
         self._streak = 0
-        self._more = False  # the last step filled what it was given: there is more
 
     def add(self, fd: int, run: int, stream: int) -> None:
         """Takes over the read end of a pipe."""
@@ -102,7 +101,6 @@ class Capture:
         """Moves what is there, at most `STEP` bytes from each pipe; returns how many bytes came. Sets `pause`."""
         now = monotonic() if now is None else now
         floor = self._floor(now)
-        self._more = False
         moved = 0
         for source in list(self._sources.values()):
             moved += self._move(source, floor)
@@ -149,7 +147,6 @@ class Capture:
             self._end(source)
             return 0
         ring.commit(moved, source.run, source.stream, 0, time_ns())
-        self._more = self._more or moved == want
         if source.leave_after is not None:
             source.leave_after -= moved
             if source.leave_after <= 0:
@@ -172,7 +169,7 @@ class Capture:
         os.close(source.fd)
 
     def _gather(self, moved: int, now: float) -> None:
-        """Small reads in quick succession: let bytes gather. A full read: there is more, go on at once."""
+        """Small reads in quick succession: let bytes gather. A large one: the process needs no help, go on at once."""
         gathered = self.pause
         self.pause = 0.0
         if not moved:
@@ -180,11 +177,11 @@ class Capture:
             return
         between = now - self._last_move
         self._last_move = now
-        if self._more:
+        if moved >= SMALL:
             return
         self._streak = self._streak + 1 if between <= gathered + GATHER else 0
         if self._streak >= STREAK:
-            self.pause = min(GATHER, GATHER_BYTES / (moved / max(between, 1e-5)))
+            self.pause = GATHER
 
 
 def _enlarge(fd: int) -> None:
