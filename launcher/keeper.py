@@ -238,7 +238,7 @@ class Keeper:
 
     def _list(self, _message: Message, _fds: list[int], reply: Reply) -> None:
         self.look_for_exits()
-        reply(runs=[run.body() for run in self._runs.values()])
+        reply(runs=[run.body() for run in self._runs.values()], logs=list(self._taps))
 
     def _sweep(self, message: Message, _fds: list[int], reply: Reply) -> None:
         """What lives of other launchers left. Once: later, all that carries the mark is ours."""

@@ -110,3 +110,9 @@ class CannotListen(SupervisorError):
     def __init__(self, message: str, *, errno: int = 0) -> None:
         super().__init__(message)
         self.errno = errno
+
+
+class LogInUse(SupervisorError):
+    """A run writes to the log."""
+
+    code = "log_in_use"

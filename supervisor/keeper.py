@@ -93,6 +93,14 @@ class Keeper(Protocol):
         """The exit has been noted by whom it concerns; the keeper may forget the run. Raises UnknownRun while it lives."""
         ...
 
+    async def release(self, run_id: str) -> None:
+        """Lets go of the run's pipes once what they hold is taken, though somebody who is none of the run holds them still."""
+        ...
+
+    async def retire(self, log: str) -> bool:
+        """Nothing will write to this log for some time: what is held for it is given back, when all of it is kept."""
+        ...
+
     async def runs(self) -> tuple[Run, ...]: ...
 
     async def listen(self, name: str, host: str, port: int) -> int:

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from launcher.protocol.messages import Message
 from launcher.protocol.ring import memory_file
@@ -22,6 +22,7 @@ from supervisor.errors import (
     CannotListen,
     CommandNotExecutable,
     CommandNotFound,
+    LogInUse,
     RunExists,
     SpawnFailed,
     SupervisorError,
@@ -31,6 +32,7 @@ from supervisor.errors import (
 )
 from supervisor.keeper import Cleared, Exit, Run, Spawned, SpawnOrder
 from supervisor.link import Link
+from supervisor.logs.rings import RingHandles, RingOutdated, RingWanted
 
 LOOK_AGAIN = 10.0  # an exit that was told while nobody could hear it is found by asking
 
@@ -41,30 +43,11 @@ SPAWN_FAILURES: Mapping[str, type[SpawnFailed]] = {
     "system": SpawnFailed,
 }
 FAILURES: Mapping[str, type[SupervisorError]] = {
+    "in_use": LogInUse,
     "run_exists": RunExists,
     "unknown_run": UnknownRun,
     "unknown_socket": UnknownSocket,
 }
-
-
-class RingWanted(NamedTuple):
-    """The ring that a log needs when there is none yet: at which offset it begins, and its bounds."""
-
-    base: int
-    ring_bytes: int
-    slots: int
-    log_wait: float
-
-
-class RingHandles(NamedTuple):
-    """Descriptors of a ring, the taker's to close. `bell` is readable when bytes came; eight bytes into
-    `room` say that some were taken. `fresh`: it was made just now and holds nothing of an earlier life."""
-
-    ring: int
-    acks: int
-    bell: int
-    room: int
-    fresh: bool
 
 
 class RingTaker(Protocol):
@@ -72,10 +55,21 @@ class RingTaker(Protocol):
 
     def wanted(self) -> RingWanted: ...
 
-    def attach(self, handles: RingHandles) -> None: ...
+    def attach(self, handles: RingHandles) -> None:
+        """Raises RingOutdated."""
+        ...
 
     def number(self, run_id: str) -> int:
         """The number of the run in the ring; the same for every life."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """The ring holds nothing that has not been taken and kept."""
+        ...
+
+    def detach(self) -> None:
+        """The ring has been closed. May block as long as the disk does."""
         ...
 
 
@@ -94,7 +88,10 @@ class LauncherKeeper:
     # -- processes
 
     async def spawn(self, order: SpawnOrder) -> Spawned:
-        taker = await self.attach(order.log)
+        async with self._attaching:  # so that nobody closes the ring before the run is known
+            return await self._spawn(order, await self._attach(order.log))
+
+    async def _spawn(self, order: SpawnOrder, taker: RingTaker) -> Spawned:
         body = {
             "run_id": order.run_id,
             "number": taker.number(order.run_id),
@@ -120,16 +117,44 @@ class LauncherKeeper:
         As it is to do for every log that a known run writes to.
         """
         async with self._attaching:
-            taker = self._attached.get(log)
-            if taker is None:
-                taker = self._logs(log)
-                wanted = taker.wanted()
-                answer = await self._link.request("log", log=log, **wanted._asdict())
-                _refuse(answer.body)
-                ring, acks, bell, room = answer.fds
-                taker.attach(RingHandles(ring, acks, bell, room, bool(answer.body["fresh"])))
-                self._attached[log] = taker
+            return await self._attach(log)
+
+    async def _attach(self, log: str) -> RingTaker:
+        if (taker := self._attached.get(log)) is not None:
+            return taker
+        taker = self._logs(log)
+        try:
+            taker.attach(await self._ring(log, taker))
+        except RingOutdated:
+            await self._ask("close_log", log=log)
+            taker.attach(await self._ring(log, taker))
+        self._attached[log] = taker
         return taker
+
+    async def _ring(self, log: str, taker: RingTaker) -> RingHandles:
+        answer = await self._link.request("log", log=log, **taker.wanted()._asdict())
+        _refuse(answer.body)
+        ring, acks, bell, room = answer.fds
+        return RingHandles(ring, acks, bell, room, bool(answer.body["fresh"]))
+
+    async def retire(self, log: str) -> bool:
+        """Has the launcher close the ring of a log, when no run writes to it and all that it holds is kept."""
+        async with self._attaching:
+            taker = self._attached.get(log)
+            if taker is None or not taker.settled:
+                return False
+            try:
+                await self._ask("close_log", log=log)
+            except LogInUse:
+                return False
+            del self._attached[log]
+            await asyncio.to_thread(taker.detach)
+            return True
+
+    async def held(self) -> tuple[str, ...]:
+        """The logs that the launcher holds a ring for: those of runs, and those of which something may not be taken yet."""
+        answer = await self._ask("runs")
+        return tuple(sorted({*answer.get("logs", ()), *(run["log"] for run in answer["runs"])}))
 
     async def signal(self, run_id: str, signum: int) -> bool:
         return bool((await self._ask("signal", run_id=run_id, number=int(signum)))["sent"])

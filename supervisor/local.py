@@ -183,6 +183,14 @@ class LocalKeeper:
         await self.clear(run_id)
         del self._runs[run_id]
 
+    async def release(self, run_id: str) -> None:
+        """The log has the pipes here, and lets go of them itself."""
+        self._run(run_id)
+
+    async def retire(self, log: str) -> bool:
+        """The log has its ring here, and keeps it."""
+        return False
+
     async def runs(self) -> tuple[Run, ...]:
         return tuple(
             Run(run.order.run_id, run.pid, run.order.log, run.ended.result() if run.ended.done() else None)

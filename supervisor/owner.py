@@ -279,7 +279,7 @@ class Owner:
         verdict = None if asked else self._restarts.answer(death, now, random.random())  # noqa: S311
         goes_on = isinstance(verdict, Again) or self.phase is Phase.RECYCLING
         if not goes_on:
-            await self._log.drained(run.run_id, LAST_WORDS)
+            await self._last_words(run.run_id)
         ended = self._ending = ends.exited(run, exit, cleared, asked, death, verdict)
         self.past.note(run, exit, ended.reason)
         self.run = None
@@ -289,6 +289,11 @@ class Owner:
         self._wishes.refuse(died, run.run_id)
         await (self._step(Event.GONE) if verdict is None else self._follow(verdict))
         self._wishes.stopped(ends.stop_report(run, exit, cleared, time.monotonic()))
+
+    async def _last_words(self, run_id: str) -> None:
+        if not await self._log.drained(run_id, LAST_WORDS):  # a stranger holds the pipes
+            await self._keeper.release(run_id)
+            await self._log.drained(run_id, LAST_WORDS)
 
     async def _follow(self, verdict: Verdict) -> None:
         match verdict:

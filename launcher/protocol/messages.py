@@ -49,7 +49,8 @@ descriptors. Unknown types and fields are ignored, so either side may be newer. 
       clear    {run_id, grace}                     end all that belongs to it → {ended, killed, pids}, when it is done
       acknowledge {run_id}                         its exit is noted: forget it
       release  {run_id}                            let go of its pipes once what they hold is taken
-      runs     {}                                  → {runs: [{run_id, pid, log, exit: {code, signal, at} or null}]}
+      runs     {}                                  → {runs: [{run_id, pid, log, exit: {code, signal, at} or null}],
+                                                   logs: [those with a ring]}
       sweep    {keeper}                            end what other launchers' lives left → {ended, killed, pids}
       listen   {name, host, port}                  hold a listening socket → {port}
       close_socket {name}

@@ -224,6 +224,18 @@ class RingReader(_Mapped):
             first = oldest
         return found, first
 
+    def number_at(self, offset: int) -> int:
+        """The number of the chunk that holds an offset; of the oldest one told of when none does."""
+        low = oldest = max(0, self.count - self.slots + 1)
+        high = self.count
+        while low < high:
+            middle = (low + high) // 2
+            if self.slot_offset(middle) <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return max(oldest, low - 1)
+
     def views(self, a: int, b: int) -> list[memoryview]:
         """The memory of [a, b), one stretch or two. Look at `start` after use: what lies before it is not what it was."""
         place = a % self.data_bytes

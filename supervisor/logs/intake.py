@@ -46,14 +46,18 @@ class Intake:
         limit: Callable[[], int],
         on_taken: OnTaken,
         on_keeping: Callable[[Keeping], None],
+        floor: int = 0,
     ) -> None:
-        """`limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new
-        end, and the streams that ended before it."""
+        """Goes on where the segments end, or at `floor`, before which all was deleted.
+
+        `limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new
+        end, and the streams that ended before it.
+        """
         self.ring = ring
         self.marks = MarkRing()
         self.keeping = Keeping(True)
         self.lines = segments.lines
-        self.taken = max(ring.start, segments.end or 0)
+        self.taken = max(segments.end or 0, floor)
         self._acks = acks
         self._segments = segments
         self._guard = guard
@@ -66,7 +70,7 @@ class Intake:
             0,
         )  # how it stood where keeping paused, lines until there
         self._tried_at = 0.0
-        self._number = 0  # of the chunk that was seen last; it may have grown
+        self._number = ring.number_at(self.taken)  # of the chunk that was seen last; it may have grown
         self._newest: Mark | None = None
         self._hole = self.taken > (segments.end or 0)
         self._slice = min(SLICE, ring.data_bytes // 4)
@@ -131,6 +135,11 @@ class Intake:
         self._newest = marks[-1]
         self._publish(end, {mark.key for mark in marks if mark.eof})
 
+    @property
+    def standing(self) -> dict[Key, Standing]:
+        """How each stream stands at `taken`."""
+        return dict(self._standing)
+
     def _mark(self, part: Part) -> Mark:
         """A mark for bytes that begin a stretch of their own, and the stream's standing after it."""
         chunk = part.chunk
@@ -175,6 +184,7 @@ class Intake:
         self._standing.clear()
         self._newest = None
         self._hole = True
+        self._number = self.ring.number_at(start)
         self.taken = start
 
     # keeping on disk

@@ -16,20 +16,20 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Self
 
-from launcher.protocol.ring import STDERR, STDOUT
+from launcher.protocol.ring import STDERR, STDOUT, Acks, RingReader
 from supervisor.logs import cursor as cursors
-from supervisor.logs import select
+from supervisor.logs import recovery, select
 from supervisor.logs.batch import Batch
 from supervisor.logs.blocks import Blocks
-from supervisor.logs.errors import LogClosed, LogUnusable
+from supervisor.logs.errors import LogClosed
 from supervisor.logs.follower import Follower
 from supervisor.logs.framing import Form, frame
 from supervisor.logs.guard import Guard, Space, free_and_total
-from supervisor.logs.position import Position
 from supervisor.logs.reader import Memory, Reader
-from supervisor.logs.runs import Runs
-from supervisor.logs.segments import Key, Segments
+from supervisor.logs.rings import RING_SLOTS, RingHandles, RingOutdated, RingWanted
+from supervisor.logs.segments import Key
 from supervisor.logs.signal import Signal
+from supervisor.logs.tapped import Tap, Tapped
 from supervisor.logs.values import PAGE_LIMIT, Filters, Keeping, Line, LogSettings, Lost, Page
 from supervisor.logs.works import Works
 
@@ -46,7 +46,13 @@ class Log:
     """One per project. `capture`, `close` and the properties may be used from any thread; async methods from any loop."""
 
     def __init__(
-        self, id: str, folder: Path, settings: LogSettings, on_keeping: OnKeeping | None, space: Space
+        self,
+        id: str,
+        folder: Path,
+        settings: LogSettings,
+        on_keeping: OnKeeping | None,
+        space: Space,
+        held: bool,
     ) -> None:
         self.id = id
         self.closed = False
@@ -57,9 +63,11 @@ class Log:
         self._signal = Signal()
         self._ends = Signal()
         self._lock = Lock()
-        self._works: Works | None = None
-        self._ended: set[Key] = set()  # streams whose last line can be read
-        self._position, self._segments, self._runs = _recover(folder, settings)
+        self._works: Works | Tapped | None = None
+        self._position, self._segments, self._runs = recovery.open_folder(folder, settings)
+        self._ended: set[Key] = set(self._segments.ended)  # streams whose last line can be read
+        if not held:
+            recovery.mend(self._position, self._segments)
         self._taken = self._position.begin
         self._reader = Reader(self._segments, lambda: self._taken, lambda: self._position.floor)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"log-read-{id}")
@@ -74,12 +82,14 @@ class Log:
         settings: LogSettings = DEFAULTS,
         on_keeping: OnKeeping | None = None,
         space: Space = free_and_total,
+        held: bool = False,
     ) -> Self:
-        """Recovers what an earlier life left in the folder. LogUnusable when that cannot be.
+        """Recovers what an earlier life left in the folder. LogUnusable when that cannot be, or another process writes it.
 
+        `held`: the launcher holds a ring for it, so it goes on with `attach`; until then it must not be read.
         `on_keeping` is called, in a thread of the log, when keeping on disk pauses or goes on.
         """
-        return cls(id, folder, settings, on_keeping, space)
+        return cls(id, folder, settings, on_keeping, space, held)
 
     def close(self) -> None:
         """Takes what the pipes hold now, keeps it, ends the threads and closes every descriptor. Followers end.
@@ -89,6 +99,7 @@ class Log:
         with self._lock:
             if self.closed:
                 return
+            goes_on = isinstance(self._works, Tapped)  # in the launcher, and in the next life
             if self._works is not None:
                 self._works.close()
             self.closed = True
@@ -96,7 +107,8 @@ class Log:
             self._reader.memory = None
             self._works = None
             self._segments.close()
-            self._position.finish(self._taken)
+            if not goes_on:
+                self._position.finish(self._taken)
             self._position.close()
         self._signal.notify()
         self._ends.notify()
@@ -114,13 +126,13 @@ class Log:
         """Returns True when both streams of the run ended and all their lines can be read.
 
         When that is not so after `patience` seconds (somebody else holds the pipes), takes what they hold, lets go of them, and
-        returns False. A run that was never captured is drained.
+        returns False. A run that was never captured is drained. Where the launcher holds the pipes, it is the one to let go.
         """
         works = self._works
         if works is None:
             return True
         run = self._runs.number(run_id)
-        if run not in works.runs:
+        if isinstance(works, Works) and run not in works.runs:
             return True
         both = {(run, STDOUT), (run, STDERR)}
 
@@ -129,9 +141,63 @@ class Log:
 
         if await self._ends.wait(ended, patience):
             return True
+        if isinstance(works, Tapped):
+            return False
         works.release(run)
         await self._ends.wait(ended)
         return False
+
+    # what the launcher brings in
+
+    def wanted(self) -> RingWanted:
+        """The ring to be made where there is none."""
+        base = self._position.begin + recovery.open_lines(self._segments)
+        return RingWanted(base, self._settings.ring_bytes, RING_SLOTS, self._settings.log_wait)
+
+    def number(self, run_id: str) -> int:
+        """What stands for the run in the ring, in this life and all others."""
+        return self._runs.number(run_id)
+
+    def attach(self, handles: RingHandles) -> None:
+        """Takes from the launcher's ring from now on; what it holds already can be read when this returns.
+
+        Raises RingOutdated when what was given out has gone beyond it.
+        """
+        tap = Tap(RingReader(handles.ring), Acks(handles.acks, write=True), handles.bell, handles.room)
+        with self._lock:
+            self._check_open()
+            if handles.fresh:
+                recovery.mend(self._position, self._segments)
+            elif tap.ring.end < self._position.begin:
+                tap.close()
+                raise RingOutdated(f"the ring ends at {tap.ring.end}, the log at {self._position.begin}")
+            self._position.go_on(tap.ring.end)
+            works = Tapped(
+                self.id, tap, self._position, self._segments, self._guard, self._on_taken, self._tell_keeping
+            )
+            self._reader.memory = Memory(works.reader, works.intake.marks)
+            self._taken = works.catch_up()
+            self._works = works
+            works.start()
+
+    @property
+    def settled(self) -> bool:
+        """The launcher's ring holds nothing that is not kept."""
+        return isinstance(self._works, Tapped) and self._works.all_taken
+
+    def detach(self) -> None:
+        """The launcher has closed its ring: takes it to its end and goes on without. May take as long as the disk does."""
+        with self._lock:
+            if isinstance(self._works, Tapped):
+                works, self._works = self._works, None
+                works.close()
+                self._reader.memory = None
+                self._segments.lines = works.intake.lines
+                self._segments.standing = works.intake.standing
+                self._position.begin = self._taken
+                recovery.mend(self._position, self._segments)
+                self._taken = self._position.begin
+                self._position.finish(self._taken)
 
     # what goes out
 
@@ -275,7 +341,7 @@ class Log:
 
     def _start(self) -> Works:
         """The ring and the threads, from the first capture on."""
-        if self._works is None:
+        if not isinstance(self._works, Works):
             self._position.start(self._position.begin)
             works = Works(
                 self.id,
@@ -302,31 +368,3 @@ class Log:
         _log.warning("log %s: %s", self.id, keeping.reason or "lines are kept on disk again")
         if self._on_keeping is not None:
             self._on_keeping(keeping)
-
-
-def _recover(folder: Path, settings: LogSettings) -> tuple[Position, Segments, Runs]:
-    """What an earlier life left, mended: lines that it had begun are ended, and offsets it may have given out are skipped."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as fault:
-        raise LogUnusable(f"{folder}: {fault.strerror}") from fault
-    position = Position(folder / "position")
-    try:
-        segments = Segments(folder, settings.segment_bytes, clean=position.clean)
-        runs = Runs(folder / "runs")
-        begin = max(position.begin, segments.end or 0)
-    except LogUnusable:
-        position.close()
-        raise
-    try:
-        mended = segments.mend(segments.standing, segments.lines, segments.newest_at)
-    except OSError as fault:  # no space: the ends of those lines read as lost with what follows them
-        _log.warning("%s: lines left open by an earlier life could not be ended: %s", folder, fault.strerror)
-        mended = []
-    segments.lines += len(mended)
-    segments.standing.clear()
-    segments.seal()
-    position.begin = begin + len(mended)
-    if mended:
-        position.start(position.begin)
-    return position, segments, runs

@@ -3,11 +3,15 @@
 One small file, mapped. `end` is stored as bytes come in: it outlives a killed process, so after one the next life goes on
 exactly there. A machine that dies may have lost it; therefore a range is `reserved` ahead of use and that word is on the disk
 before the first offset of the range is given out; after such a death the next life goes on from there.
+
+The file is locked by whoever writes the log, for as long as that process lives: a life that was stopped and is woken after
+another took over finds nothing that it may write to, and no two write at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 from hashlib import blake2s
@@ -68,6 +72,14 @@ class Position:
         self._boot = boot
         self._floor = self._words[_FLOOR]
 
+    def lock(self) -> bool:
+        """From now on nobody else can, until this process ends. False when somebody else has."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
     @property
     def end(self) -> int:
         return self._words[_END]
@@ -93,6 +105,13 @@ class Position:
         self._words[_BOOT] = self._boot
         self._words[_CLEAN] = 0
         self.reserve(begin + 1)
+
+    def go_on(self, end: int) -> None:
+        """This life goes on with offsets that another process gives out; they have come to `end`."""
+        self._words[_END] = max(self._words[_END], end)
+        self._words[_BOOT] = self._boot
+        self._words[_CLEAN] = 0
+        self.reserve(end + 1)
 
     def reserve(self, end: int) -> None:
         """Returns when offsets up to `end` are safe to use. Steps grow while they are used up quickly."""

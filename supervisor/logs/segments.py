@@ -60,6 +60,7 @@ class Segments:
         self.lines = 0  # that had ended by the end of the newest segment
         self.newest_at = 0  # wall time of the newest bytes when the segments were opened
         self.standing: dict[Key, Standing] = {}
+        self.ended: set[Key] = set()  # streams that ended in the newest segment, when it had to be mended
         self._segment_bytes = segment_bytes
         self._data = self._index = -1
         self._index_at = 0
@@ -301,6 +302,7 @@ class Segments:
                 self.lines = mark.lines + n
             if mark.eof:
                 self.standing.pop(key, None)
+                self.ended.add(key)
             else:
                 self.standing[key] = Standing(state, mark.offset)
 

@@ -1,13 +1,12 @@
-"""The works of a log while runs write to it: ring, capture and intake, each of the two in a thread of its own.
+"""The works of a log while runs write to it through pipes of this process: ring, capture and taking.
 
-Two threads, since the disk may stall while the pipes must go on being emptied, and since it was measured to be a quarter faster
-than one thread that does both when a process writes as fast as it can. A third thread syncs files now and then. All of them sleep
+Capture and intake each have a thread of their own, since the disk may stall while the pipes must go on being emptied, and since
+it was measured to be a quarter faster than one thread that does both when a process writes as fast as it can. All threads sleep
 while nothing happens.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 from collections import deque
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Final
 
 from launcher.protocol.capture import Capture
 from launcher.protocol.ring import STDERR, STDOUT, Acks, Ring, RingReader
@@ -24,12 +22,8 @@ from supervisor.logs.guard import Guard
 from supervisor.logs.intake import Intake, OnTaken
 from supervisor.logs.position import Position
 from supervisor.logs.segments import Key, Segments
+from supervisor.logs.taking import Command, Taking
 from supervisor.logs.values import Keeping, LogSettings
-
-SYNC_EVERY: Final = 5.0
-LOOK_WHILE_PAUSED: Final = 1.0
-_log: Final = logging.getLogger(__name__)
-Command = Callable[[], None]
 
 
 class Works:
@@ -44,45 +38,42 @@ class Works:
         on_keeping: Callable[[Keeping], None],
     ) -> None:
         self._position = position
-        self._segments = segments
         self._settings = settings
         self.runs: set[int] = set()
         self._ring = Ring.create(position.begin, settings.ring_bytes)
         self.reader = RingReader(os.dup(self._ring.fd))
         self._acks = Acks.create(position.begin)
         self._control, self._bell, self._room = Wake(), Wake(), Wake()
-        unsynced, room = Event(), self._room
+        room = self._room
 
         def taken(end: int, ended: set[Key]) -> None:
             room.ring()
-            if not unsynced.is_set():
-                unsynced.set()
             on_taken(end, ended)
 
         self._capture = Capture(self._ring, self._acks, log_wait=settings.log_wait, reserve=position.reserve)
-        self.intake = Intake(
+        self._taking = Taking(
+            name,
             self.reader,
             self._acks,
+            self._bell.fd,
             segments,
             guard,
             limit=lambda: position.end,
             on_taken=taken,
             on_keeping=on_keeping,
+            floor=position.floor,
         )
         self._moving: deque[Command] = deque()
-        self._taking: deque[Command] = deque()
         self._leaving = Event()
-        self._moved_all = Event()
-        self._unsynced = unsynced
-        self._stopped = Event()
-        self._threads = [
-            Thread(target=body, name=f"log-{part}-{name}", daemon=True)
-            for part, body in (("capture", self._move), ("intake", self._take), ("sync", self._sync))
-        ]
+        self._mover = Thread(target=self._move, name=f"log-capture-{name}", daemon=True)
+
+    @property
+    def intake(self) -> Intake:
+        return self._taking.intake
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        self._mover.start()
+        self._taking.start()
 
     def add(self, run: int, stdout: int, stderr: int) -> None:
         self.runs.add(run)
@@ -97,36 +88,23 @@ class Works:
 
     def do(self, work: Callable[[], int]) -> Future[int]:
         """Has the thread that owns the segments do something."""
-        done: Future[int] = Future()
-
-        def command() -> None:
-            try:
-                done.set_result(work())
-            except Exception as fault:
-                done.set_exception(fault)
-
-        self._taking.append(command)
-        self._bell.ring()
-        return done
+        return self._taking.do(work)
 
     def close(self) -> None:
         """Takes what the pipes hold, then ends the threads and closes everything."""
         self._moving.append(self._capture.release)
         self._leaving.set()
         self._control.ring()
-        for thread in self._threads:
-            thread.join()
-        for command in self._taking:
-            command()
+        self._mover.join()
+        self._taking.close(self._position.end)
         self._acks.close()
         self.reader.close()
         self._ring.close()
         for wake in (self._control, self._bell, self._room):
             wake.close()
 
-    # the thread that moves bytes from the pipes into the ring
-
     def _move(self) -> None:
+        """The thread that moves bytes from the pipes into the ring."""
         poll = select.poll()
         poll.register(self._control.fd, select.POLLIN)
         polled: set[int] = set()
@@ -162,37 +140,4 @@ class Works:
                     self._room.clear()
         capture.abandon()
         self._position.end = self._ring.end
-        self._moved_all.set()
         self._bell.ring()
-
-    # the thread that takes bytes from the ring
-
-    def _take(self) -> None:
-        poll = select.poll()
-        poll.register(self._bell.fd, select.POLLIN)
-        intake = self.intake
-        while True:
-            last = self._moved_all.is_set()
-            while intake.step():
-                if self._taking:
-                    break
-            if self._taking:
-                self._taking.popleft()()
-                continue
-            if last and intake.taken >= self._position.end:
-                break
-            if poll.poll(None if intake.keeping.on else LOOK_WHILE_PAUSED * 1000):
-                self._bell.clear()
-        self._stopped.set()
-        self._unsynced.set()
-
-    def _sync(self) -> None:
-        while not self._stopped.is_set():
-            self._unsynced.wait()
-            if self._stopped.wait(SYNC_EVERY):
-                return
-            self._unsynced.clear()
-            try:
-                self._segments.sync()
-            except OSError as fault:
-                _log.warning("files of a log could not be synced: %s", fault)

@@ -28,8 +28,9 @@ from supervisor.errors import (
     WorkingDirectoryMissing,
 )
 from supervisor.keeper import SpawnOrder
-from supervisor.launcher_keeper import LauncherKeeper, RingHandles, RingWanted
+from supervisor.launcher_keeper import LauncherKeeper
 from supervisor.link import LauncherGone, Link
+from supervisor.logs.rings import RingHandles, RingWanted
 from tests.supervisor.house import RUNAWAY, SLEEPER, alive, python, story
 from tests.support import eventually
 
@@ -52,6 +53,13 @@ class Ringful:
 
     def number(self, run_id: str) -> int:
         return self.numbers.setdefault(run_id, len(self.numbers) + 1)
+
+    @property
+    def settled(self) -> bool:
+        return self.acks.kept == self.ring.end
+
+    def detach(self) -> None:
+        self.close()
 
     def of(self, run_id: str) -> str:
         chunks, _ = self.ring.chunks(0)
