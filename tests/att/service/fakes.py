@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PYTHON = sys.executable  # a test may put another one in its place
+
 HEAD = """#!{python} -IS
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -76,7 +78,7 @@ class Program:
     def __init__(self, folder: Path, name: str, text: str, state: dict[str, Any]) -> None:
         folder.mkdir(exist_ok=True)
         self._folder = folder
-        (folder / name).write_text(HEAD.format(python=sys.executable) + text)
+        (folder / name).write_text(HEAD.format(python=PYTHON) + text)
         (folder / name).chmod(0o755)
         (folder / "calls").touch()
         self.set(state)
