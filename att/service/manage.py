@@ -16,6 +16,7 @@ from pathlib import Path
 from att.service import marking
 from att.service.description import Service
 from att.service.errors import (
+    CommandFailed,
     EditedFile,
     ForeignFile,
     NoServiceManager,
@@ -122,12 +123,18 @@ def check(service: Service, run: Runner) -> None:
                 f"There is no account {service.account!r}.", account=service.account
             ) from None
         account = service.account if os.geteuid() == 0 and entry.pw_uid != 0 else None
-    done = run.ask(str(service.python), "-I", "-c", _CHECK, account=account)
+    try:
+        done = run.ask(str(service.python), "-I", "-c", _CHECK, account=account)
+    except CommandFailed as problem:
+        raise _not_installed(service, account, str(problem.extra["output"])) from None
     if done.code != 0:
-        whose = f" as {service.account} sees it" if account else ""
-        raise NotInstalled(
-            f"ATT is not installed for {service.python}{whose}: {done.said}.", python=str(service.python)
-        )
+        raise _not_installed(service, account, done.said)
+
+
+def _not_installed(service: Service, account: str | None, said: str) -> NotInstalled:
+    whose = f" as {account} sees it" if account else ""
+    python = str(service.python)
+    return NotInstalled(f"ATT is not installed for {python}{whose}: {said}.", python=python)
 
 
 def _make_home(service: Service) -> None:
