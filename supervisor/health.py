@@ -66,6 +66,13 @@ class Health:
                 self._tallies[index] = Tally(True, max(1, probe.success_threshold), 0, "the process runs")
         return self._after_start()
 
+    def go_on(self, ready: bool) -> None:
+        """The run was up before we came; so it counts as well until its probes say otherwise. `ready`: it could take work."""
+        for index, probe in enumerate(self._probes):
+            if ready or Use.STARTUP in probe.use:
+                self._tallies[index] = Tally(True, max(1, probe.success_threshold), 0, "it was well before")
+        self.started, self.ready = True, ready
+
     def runs(self, index: int) -> bool:
         """Whether this probe is to be asked at all at the moment."""
         return self.started or Use.STARTUP in self._probes[index].use

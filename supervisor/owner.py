@@ -23,8 +23,19 @@ from supervisor.keeper import Exit, Keeper, SpawnOrder
 from supervisor.lifecycle import ALIVE, BY_POLICY, Action, Event, IllegalTransition, Phase, step
 from supervisor.logs.errors import LogError
 from supervisor.probes import Prober
-from supervisor.report import Exited, Failed, Ready, Restarted, Started, Stopped, StopReport, Unhealthy
-from supervisor.restart import Again, Cause, Death, Done, GiveUp, Restarts, Verdict
+from supervisor.report import (
+    Exited,
+    Failed,
+    Living,
+    Ready,
+    Restarted,
+    Started,
+    Stopped,
+    StopReport,
+    Unhealthy,
+    Waiting,
+)
+from supervisor.restart import Again, Cause, Death, Done, GiveUp, Memory, Restarts, Verdict
 from supervisor.run import Changed, Ended, News, Run, Troubled
 from supervisor.spec import AppSpec
 from supervisor.status import Past
@@ -37,6 +48,13 @@ if TYPE_CHECKING:
 
 LEFTOVER_GRACE = 2.0  # for what the first process left behind, out of what remains of its own grace
 LAST_WORDS = 2.0  # how long the end of a run's output is waited for before its end is told
+
+
+LEAST_START = 10.0  # what is left of the time for a start that an earlier life began, at least
+
+
+class Leave:
+    """To the task: no more; the app lives on with its keeper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,7 @@ class Owner:
         self._wishes = Wishes()
         self._restarts = Restarts(spec.restart)
         self._prober = Prober(keeper.id)
-        self.inbox: asyncio.Queue[Wish | News | _Due | tuple[str, ...]] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Wish | News | _Due | Leave | tuple[str, ...]] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._serial = 0
         self._delay = 0.0
@@ -85,8 +103,43 @@ class Owner:
             Action.REST: self._rest,
         }
 
+    # -- lives of the daemon
+
+    def adopt(self, living: Living) -> None:
+        """Before its task begins: a run of an earlier life goes on, or how it ended meanwhile is taken in now."""
+        run = self.run = Run(living.run_id, living.pid, self.spec, self._keeper, self.inbox.put_nowait)
+        run.take_over(living)
+        self._recall(living.run_id, living.restarts, living.memory)
+        self.phase = Phase.RUNNING if living.ready_at else Phase.STARTING
+        if self.phase is Phase.STARTING:
+            left = self.spec.start_timeout - (time.monotonic() - run.began)
+            self._arm(Event.END, max(left, min(LEAST_START, self.spec.start_timeout)))
+        run.begin(self._prober, self._log, living.cursor)
+
+    def wait_on(self, waiting: Waiting) -> None:
+        """Before its task begins: an earlier life was about to start the app again."""
+        self._recall(waiting.ended.run_id, waiting.restarts, waiting.memory)
+        self.past.reason = waiting.ended.reason
+        self.past.backoff_until = waiting.due
+        self._ending = waiting.ended
+        self.phase = Phase.BACKOFF
+        self._arm(Event.OVER, max(0.0, (waiting.due - datetime.now(UTC)).total_seconds()))
+
+    def _recall(self, run_id: str, restarts: int, memory: Memory) -> None:
+        self._restarts.recall(memory, time.monotonic())
+        self.past.run_id, self.past.restarts = run_id, restarts
+
+    @property
+    def memory(self) -> Memory:
+        """Of the deaths so far."""
+        return self._restarts.memory(time.monotonic())
+
     async def aclose(self) -> None:
         """After its task has ended."""
+        await self._disarm()
+        if self.run is not None:  # it lives on without us
+            self.run.end()
+            await self.run.ended()
         await self._watcher.turn_off()
         await self._prober.aclose()
         await self._teller.aclose()
@@ -98,8 +151,9 @@ class Owner:
     # -- the task
 
     async def own(self) -> None:
-        while True:
-            message = await self.inbox.get()
+        if self.run is not None:
+            await self._watcher.turn_on(self.spec.cwd, self.spec.watch, self.spec.watch_debounce)
+        while not isinstance(message := await self.inbox.get(), Leave):
             try:
                 await self._take(message)
             except Exception as error:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from supervisor.lifecycle import State
+from supervisor.restart import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,29 @@ class Failed:
 
 
 RunnerEvent = Started | Ready | Unhealthy | Exited | Restarted | Stopped | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A run of an earlier life of the daemon, which may live still: its keeper knows. `cursor`: where its log begins."""
+
+    run_id: str
+    pid: int
+    started_at: datetime
+    ready_at: datetime | None
+    restarts: int
+    memory: Memory
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An app that an earlier life was about to start again: how its last run ended, and when the next one is due."""
+
+    ended: Exited
+    restarts: int
+    memory: Memory
+    due: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,15 @@ def is_failure(death: Death, spec: RestartSpec) -> bool:
     return death.cause is Cause.ILL
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of earlier deaths, to be handed on to another life of the daemon. `deaths`: seconds ago."""
+
+    deaths: tuple[float, ...] = ()
+    in_a_row: int = 0
+    changes: int = 0
+
+
 class Restarts:
     """The memory of earlier deaths of one app."""
 
@@ -72,6 +81,14 @@ class Restarts:
         self._spec = spec or self._spec
         self._deaths.clear()
         self._in_a_row = self._changes = 0
+
+    def memory(self, now: float) -> Memory:
+        return Memory(tuple(now - at for at in self._deaths), self._in_a_row, self._changes)
+
+    def recall(self, memory: Memory, now: float) -> None:
+        """Goes on as another left off."""
+        self._deaths = deque(now - ago for ago in memory.deaths)
+        self._in_a_row, self._changes = memory.in_a_row, memory.changes
 
     def answer(self, death: Death, now: float, chance: float) -> Verdict:
         """`now` monotonic; `chance` in [0, 1) spreads the delay."""

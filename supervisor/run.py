@@ -17,7 +17,7 @@ from supervisor.health import Change, Health, pause
 from supervisor.keeper import Exit, Keeper
 from supervisor.logs.errors import LogError
 from supervisor.probes import Prober, Result, Surroundings, check
-from supervisor.report import ProbeStatus
+from supervisor.report import Living, ProbeStatus
 from supervisor.resources import Figures, Meter, resident
 from supervisor.restart import Cause
 from supervisor.spec import AppSpec, ProbeKind, ProbeSpec
@@ -79,12 +79,21 @@ class Run:
         self._through = asyncio.Event()  # the start is
         self._tasks: list[asyncio.Task[None]] = []
 
+    def take_over(self, living: Living) -> None:
+        """It began under an earlier life of the daemon."""
+        self.began_at, self.ready_at = living.started_at, living.ready_at
+        self.began -= max(0.0, (datetime.now(UTC) - living.started_at).total_seconds())
+        if living.ready_at is not None:
+            self.health.go_on(ready=True)
+            self._through.set()
+
     def begin(self, prober: Prober, log: Log, cursor: str) -> None:
         """From now on it is watched and asked."""
         self._do(self._wait_for_end(), "end")
         around = Surroundings(self.run_id, self.spec.cwd, self.spec.env, log, cursor)
         for index, probe in enumerate(self.spec.probes):
-            if probe.kind is not ProbeKind.PROCESS:
+            said = probe.kind is ProbeKind.LOG and self.health.tallies[index].healthy
+            if probe.kind is not ProbeKind.PROCESS and not said:  # what was said was said
                 self._do(self._ask(index, probe, prober, around), f"probe-{_name(probe)}")
         if self.spec.memory_limit is not None:
             self._do(self._mind_memory(self.spec.memory_limit), "memory")
@@ -92,7 +101,8 @@ class Run:
         for index, probe in enumerate(self.spec.probes):
             if probe.kind is ProbeKind.PROCESS:
                 self._asked[index] = now, 0.0
-        self._pass_on(self.health.begin(), "", "")
+        if not self.health.started:
+            self._pass_on(self.health.begin(), "", "")
 
     def end(self) -> None:
         """No more questions, no more news."""

@@ -10,10 +10,11 @@ from supervisor import status
 from supervisor.errors import NotRunning, RunnerClosed, SupervisorError, WaitTimedOut
 from supervisor.keeper import Keeper
 from supervisor.lifecycle import AT_REST, Event, State
-from supervisor.owner import Owner
+from supervisor.owner import Leave, Owner
 from supervisor.report import (
     Exited,
     Failed,
+    Living,
     ProbeStatus,
     Ready,
     Restarted,
@@ -24,7 +25,9 @@ from supervisor.report import (
     Stopped,
     StopReport,
     Unhealthy,
+    Waiting,
 )
+from supervisor.restart import Memory
 from supervisor.spec import AppSpec
 from supervisor.teller import OnEvent
 from supervisor.wishes import Wait, Wish
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Exited",
     "Failed",
+    "Living",
+    "Memory",
     "ProbeStatus",
     "Ready",
     "Restarted",
@@ -48,7 +53,10 @@ __all__ = [
     "Stopped",
     "Unhealthy",
     "Wait",
+    "Waiting",
 ]
+
+LEAVE_WITHIN = 2.0  # what is being done now may take so long
 
 
 class Runner:
@@ -66,6 +74,23 @@ class Runner:
     @classmethod
     def open(cls, spec: AppSpec, keeper: Keeper, log: Log, on_event: OnEvent) -> Self:
         return cls(Owner(spec, keeper, log, on_event), log)
+
+    @classmethod
+    def adopt(
+        cls, spec: AppSpec, keeper: Keeper, log: Log, on_event: OnEvent, found: Living | Waiting
+    ) -> Self:
+        """Goes on where an earlier life of the daemon left off: with its run, or with the wait for the next one."""
+        owner = Owner(spec, keeper, log, on_event)
+        if isinstance(found, Living):
+            owner.adopt(found)
+        else:
+            owner.wait_on(found)
+        return cls(owner, log)
+
+    @property
+    def memory(self) -> Memory:
+        """What a later life must know of earlier deaths to go on."""
+        return self._owner.memory
 
     async def start(self, wait: Wait = "none", timeout: float | None = None) -> RunnerStatus:
         """Raises AlreadyRunning; SpawnFailed and its kinds; waiting: StartFailed, StartCancelled, WaitTimedOut."""
@@ -109,6 +134,17 @@ class Runner:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._owner.abandon(RunnerClosed("This runner has been closed."))
+        await self._owner.aclose()
+
+    async def detach(self) -> None:
+        """Ends the task and leaves the app to its keeper; what was told has been noted. The next life adopts it."""
+        if self._task.done():
+            return
+        self._owner.inbox.put_nowait(Leave())
+        await asyncio.wait([self._task], timeout=LEAVE_WITHIN)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._owner.abandon(RunnerClosed("The daemon ends; the app goes on."))
         await self._owner.aclose()
 
     async def _wish(
