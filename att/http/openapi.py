@@ -19,12 +19,13 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from att.catalogue import Operation, Scope
+from att.catalogue import Effect, Operation, Scope
 from att.fields import shape, wire_name
 from att.http import errors
 from att.http.session import SignedIn, SignIn
 from att.http.streams import FORMATS, SSE, TEXT
 from att.problems import Forbidden, InvalidRequest, Problem, Unauthorized, Unavailable
+from att.store.errors import DiskFull
 
 Json = dict[str, Any]
 API = "/api/v1"
@@ -315,6 +316,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> Json:
     known = [*operation.errors, *_EVERYWHERE]
     if operation.body_fields:
         known += _WITH_BODY
+    if operation.effect is not Effect.READ:
+        known.append(DiskFull)
     return {**responses, **_problems(known)}
 
 

@@ -133,6 +133,8 @@ class App:
                     code=problem.code,
                     detail=problem.detail,
                 )
+            except Exception:  # a fault of ours: told, and whoever waits for `settled` does not wait for ever
+                _log.exception("event_not_kept", runtime_event=type(event).__name__)
             finally:
                 self.changes += 1
                 if not written.done():

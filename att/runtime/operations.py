@@ -25,6 +25,7 @@ from att.runtime.models import (
     StartRuntime,
     StopRuntime,
 )
+from att.store.errors import DiskFull
 from supervisor.logs.framing import Form
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ STARTS = (
     errors.RunFolderUnusable,
     errors.LogUnusable,
 )
-READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable)
+READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable, DiskFull)
 
 
 @room.operation(

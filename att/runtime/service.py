@@ -292,7 +292,8 @@ class Runtime:
             folder = self._run_folder(project_id)
             await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         except OSError as fault:
-            raise RunFolderUnusable(f"{folder}: {fault.strerror}.") from fault
+            told = f"{folder}: {fault.strerror}."
+            raise translate.refusal(fault, told, RunFolderUnusable) from fault
         await self._store.write(rows.want(project_id))
 
     async def _new(self, project: Project, ready: Ready, port: int, call: Call) -> App:
