@@ -108,6 +108,7 @@ class Operation:
     positional: tuple[str, ...] = ()
     description: str = ""
     aliases: tuple[str, ...] = ()
+    progress: str = ""
 
     @property
     def room(self) -> str:
@@ -155,11 +156,13 @@ class Room:
         name: str | None = None,
         positional: tuple[str, ...] | None = None,
         aliases: tuple[str, ...] = (),
+        progress: str = "",
     ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
         """Declare the decorated function as an operation. Its docstring's first line is the summary.
 
         `name` defaults to `room.function`; the scope to the effect's; `positional` (the arguments that the command line
-        takes without a flag) to the fields of the path. `aliases` are other names that the doors know it by.
+        takes without a flag) to the fields of the path. `aliases` are other names that the doors know it by. `progress`
+        names the operation of the room whose stream tells how what this one began goes on.
         """
 
         def declare(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -187,6 +190,7 @@ class Room:
                 positional=(),
                 description=told[2].strip(),
                 aliases=aliases,
+                progress=progress,
             )
             object.__setattr__(entry, "positional", entry.path_fields if positional is None else positional)
             self.operations.append(entry)

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from att.http.server import Runner, make_runner
 from att.metrics import Metrics
 from att.problems import Problem
 from att.project.projects import Projects
+from att.release.releases import Releases
 from att.rooms import catalogue
 from att.runtime import ports
 from att.runtime.logs import Logs
@@ -99,6 +101,7 @@ class Daemon:
         self.parent = parent
         self.code = 0
         self._leave = asyncio.Event()
+        self._releases: Releases | None = None
         release = parent.release if parent else settings.release
         self.vitals = Vitals(own_version(), release)
         self.metrics = Metrics(own_version(), release)
@@ -127,6 +130,19 @@ class Daemon:
         log.info("stopped", code=self.code)
         return self.code
 
+    async def check(self, path: str) -> str:
+        """All parts opened, and what health answers on the socket at `path`."""
+        from att.selfcheck import ask_health
+
+        async with contextlib.AsyncExitStack() as stack:
+            _, app = await self._open(stack)
+            runner = make_runner(app, self.settings)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.UnixSite(runner, path).start()
+            self.vitals.ready()
+            return await asyncio.to_thread(ask_health, path)
+
     def leave(self, code: int) -> None:
         """End this life; the first word counts."""
         if not self._leave.is_set():
@@ -134,6 +150,8 @@ class Daemon:
             self._leave.set()
 
     def _heard(self, message: dict[str, Any]) -> None:
+        if self._releases is not None:
+            self._releases.hear(message)
         if message["type"] == "drain" or message["type"] == "reload":
             self.leave(RESTART_CODE)
 
@@ -155,9 +173,21 @@ class Daemon:
         stack.push_async_callback(runtime.aclose)
         await runtime.recover()
         self._watch(full, store)
+        send = self.parent.channel.send if self.parent else None
+        releases = Releases(settings.home, events, send, running=self.vitals.release, environ=_inherited())
+        stack.push_async_callback(releases.aclose)
+        await releases.open()
+        self._releases = releases
         access = Access([Grant("owner", read_or_make_token(settings.token_file))])
         bound = catalogue().bind(
-            {Projects: projects, Runtime: runtime, EventLog: events, Vitals: self.vitals, Logs: logs}
+            {
+                Projects: projects,
+                Runtime: runtime,
+                EventLog: events,
+                Vitals: self.vitals,
+                Logs: logs,
+                Releases: releases,
+            }
         )
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
         return runtime, app
@@ -207,8 +237,8 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
 def _prepare_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / "projects").mkdir(exist_ok=True)
         next(home.iterdir(), None)
+        (home / "projects").mkdir(exist_ok=True)
     except OSError as error:
         raise HomeUnusable(f"{home}: {error.strerror}.", source=str(home), key="home") from None
 
@@ -257,8 +287,28 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ATT_")}
 
 
+def self_check() -> int:
+    """Load everything, open every part on a home of its own, answer one request for health; 0 when all of it works."""
+    from att import selfcheck
+
+    logging.configure("error")
+    try:
+        loaded = selfcheck.load_everything()
+        with tempfile.TemporaryDirectory(prefix="att-") as folder:
+            settings = config.load({"home": folder, "listen": "127.0.0.1:0"}, {})
+            _prepare_home(settings.home)
+            told = asyncio.run(Daemon(settings, None).check(f"{folder}/check.sock"))
+    except (selfcheck.Broken, Problem) as fault:
+        print(f"error: {fault}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"{loaded} modules loaded; health: {told}")  # noqa: T201
+    return 0
+
+
 def main() -> int:
     """`python -m att.daemon`: as the launcher starts it."""
+    if "--self-check" in sys.argv[1:]:
+        return self_check()
     try:
         settings = config.load()
     except BadSettings as problem:

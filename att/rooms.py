@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ROOMS: dict[str, tuple[str, str]] = {
     "project": ("att.project.operations", "Projects: create, list, show, delete."),
     "runtime": ("att.runtime.operations", "The running app: start, stop, status, logs, evaluation."),
+    "release": ("att.release.operations", "Releases of ATT itself: make, switch, go back."),
     "event": ("att.event.operations", "What happened: list, follow, delete."),
     "health": ("att.health.operations", "Whether ATT itself is well."),
 }

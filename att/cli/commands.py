@@ -115,7 +115,7 @@ def command(
 
 def _tells_progress(candidate: Operation, of: Operation) -> bool:
     return (
-        candidate.path == of.path
+        (candidate.name == of.progress or (not of.progress and candidate.path == of.path))
         and candidate.method == "GET"
         and any(stream.media_type == NDJSON for stream in candidate.streams)
     )
@@ -126,16 +126,17 @@ def _callback(operation: Operation, progress: Operation | None) -> Callable[...,
     def run(ctx: click.Context, /, **given: Any) -> None:
         client, as_json = connect(ctx, given)
         sent = options.typed(operation, given)
-        if given.get("yes") is False and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            if not click.confirm(f"{operation.summary} Really?"):
-                raise Done(1)
+        asked = given.get("yes") is False and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
+        if asked and not click.confirm(f"{operation.summary} Really?"):
+            raise Done(1)
         target, body = request_of(operation, sent)
         if given.get("follow"):
             _follow(Following(client, target, _tell), operation, as_json)
             return
         raw = _ask(client, operation, target, body, as_json)
         if progress is not None and (given.get("wait") or (given.get("wait") is None and not as_json)):
-            path = {name: sent[name] for name in progress.path_fields}
+            begun = {name: json.loads(raw)["id"] for name in progress.path_fields if operation.progress}
+            path = {name: begun.get(name) or sent[name] for name in progress.path_fields}
             raw = _watch(client, path_for(progress.path, path), as_json)
         show(raw, as_json)
 

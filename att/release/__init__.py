@@ -1,0 +1,1 @@
+"""ATT's own releases: made, listed, switched to, gone back from."""
