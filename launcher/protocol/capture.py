@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from time import monotonic, time_ns
-from typing import Final
+from typing import Any, Final
 
 from launcher.protocol.ring import EOF, Acks, Ring
 
@@ -24,6 +24,7 @@ STEP: Final = 256 * 1024  # bytes moved at once from one pipe
 PIPE: Final = 1 << 20
 GATHER: Final = 0.001
 SMALL: Final = 32 * 1024
+REFILL: Final = 0.0002  # in which a process that writes large blocks fills its pipe again
 STREAK: Final = 4  # so many small reads in quick succession begin the gathering
 F_SETPIPE_SZ: Final = 1031
 HAS_SPLICE: Final = hasattr(os, "splice")
@@ -68,6 +69,20 @@ class Capture:
         os.set_blocking(fd, False)
         _enlarge(fd)
         self._sources[fd] = _Source(fd, run, stream)
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` needs after this process has executed other code, beside ring, acks and the pipes themselves."""
+        return {
+            "sources": [[one.fd, one.run, one.stream, one.leave_after] for one in self._sources.values()],
+            "blocked_since": self._blocked_since,
+            "dropping_at": self._dropping_at,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._blocked_since, self._dropping_at = state["blocked_since"], state["dropping_at"]
+        for fd, run, stream, leave_after in state["sources"]:
+            self._sources[fd] = _Source(fd, run, stream)
+            self._sources[fd].leave_after = leave_after
 
     def fds(self) -> list[int]:
         """The pipes to be polled for reading; none while there is no room (the reader's bell says when there is)."""
@@ -169,7 +184,10 @@ class Capture:
         os.close(source.fd)
 
     def _gather(self, moved: int, now: float) -> None:
-        """Small reads in quick succession: let bytes gather. A large one: the process needs no help, go on at once."""
+        """Pipes that are found nearly empty again and again: let bytes gather, for longer where little comes at a time.
+
+        After a read as large as it may be there is more: go on at once.
+        """
         gathered = self.pause
         self.pause = 0.0
         if not moved:
@@ -177,11 +195,11 @@ class Capture:
             return
         between = now - self._last_move
         self._last_move = now
-        if moved >= SMALL:
+        if moved >= STEP:
             return
         self._streak = self._streak + 1 if between <= gathered + GATHER else 0
         if self._streak >= STREAK:
-            self.pause = GATHER
+            self.pause = GATHER if moved < SMALL else REFILL
 
 
 def _enlarge(fd: int) -> None:

@@ -44,10 +44,15 @@ class Works:
         self.reader = RingReader(os.dup(self._ring.fd))
         self._acks = Acks.create(position.begin)
         self._control, self._bell, self._room = Wake(), Wake(), Wake()
-        room = self._room
+        room, ring = self._room, self._ring
+        waits = self._waits = Event()
+        enough = (
+            settings.ring_bytes * 3 // 4
+        )  # a waiting capture is woken for a quarter of the ring, not for every slice
 
         def taken(end: int, ended: set[Key]) -> None:
-            room.ring()
+            if waits.is_set() and ring.end - end <= enough:
+                room.ring()
             on_taken(end, ended)
 
         self._capture = Capture(self._ring, self._acks, log_wait=settings.log_wait, reserve=position.reserve)
@@ -126,6 +131,11 @@ class Works:
                 sleep(capture.pause)
                 continue
             due = capture.due()
+            if due is None:
+                self._waits.clear()
+            elif not self._waits.is_set():
+                self._waits.set()  # and look again: room may have been made before anybody could know that we wait
+                continue
             wanted = set(capture.fds()) if due is None else {self._room.fd}
             for fd in polled - wanted:
                 poll.unregister(fd)
