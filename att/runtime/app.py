@@ -21,7 +21,7 @@ from att.catalogue import Call
 from att.event.models import Outcome
 from att.problems import Problem
 from att.project.models import ProjectStatus
-from att.runtime import rows, truth
+from att.runtime import heritage, rows, truth
 from att.runtime.preflight import Ready
 from att.runtime.rows import Note
 from att.store.store import Store
@@ -41,6 +41,10 @@ _log = structlog.get_logger("att.runtime")
 
 SetStatus = Callable[[str, ProjectStatus], Awaitable[object]]
 AT_DAEMON = Call(request_id="", actor="att", door="daemon")
+
+
+class NotKept(Exception):
+    """The store did not take what was told of a run."""
 
 
 class App:
@@ -65,7 +69,7 @@ class App:
         self._store = store
         self._set_status = set_status
         self._was_ready = False
-        self._queue: asyncio.Queue[tuple[RunnerEvent, asyncio.Future[None]] | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[RunnerEvent, str, asyncio.Future[None]] | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -79,9 +83,18 @@ class App:
         store: Store,
         set_status: SetStatus,
         call: Call,
+        found: told.Living | told.Waiting | None = None,
     ) -> App:
+        """`found`: what an earlier life of the daemon has left of it; it goes on there."""
         app = cls(ready, spec, log, store, set_status, call)
-        app.runner = Runner.open(spec, keeper, log, app._on_event)
+        if found is None:
+            app.runner = Runner.open(spec, keeper, log, app._on_event)
+        else:
+            app.runner = Runner.adopt(spec, keeper, log, app._on_event, found)
+            app.begun.set()
+        if isinstance(found, told.Living):
+            app.log_cursor = found.cursor
+            app._was_ready = found.ready_at is not None
         app._writer = asyncio.create_task(app._write(), name=f"record {ready.place.project_id}")
         return app
 
@@ -104,6 +117,16 @@ class App:
         if self._ending is not None:
             await asyncio.wait([self._ending])
         await self.runner.aclose()
+        await self._end_writing()
+
+    async def detach(self) -> None:
+        """Leave the app to its keeper and the next life; write the last events."""
+        if self._ending is not None:
+            self._ending.cancel()
+        await self.runner.detach()
+        await self._end_writing()
+
+    async def _end_writing(self) -> None:
         await self._queue.join()
         self._queue.put_nowait(None)
         if self._writer is not None:
@@ -118,14 +141,20 @@ class App:
         elif isinstance(event, told.Failed):
             self.begun.set()
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((event, written))
+        details = ""
+        if isinstance(event, told.Started | told.Exited | told.Stopped | told.Failed):
+            wait = event.next_start_in if isinstance(event, told.Exited) else None
+            details = heritage.details(self.spec, self.runner.memory, wait)
+        self._queue.put_nowait((event, details, written))
         return written if isinstance(event, told.Exited) else None
 
     async def _write(self) -> None:
         while (entry := await self._queue.get()) is not None:
-            event, written = entry
+            event, details, written = entry
+            kept = False
             try:
-                await self._record(event)
+                await self._record(event, details)
+                kept = True
             except Problem as problem:  # the store's own: the app goes on, and the daemon's log tells it
                 _log.error(
                     "event_not_kept",
@@ -138,13 +167,15 @@ class App:
             finally:
                 self.changes += 1
                 if not written.done():
-                    written.set_result(None)
+                    # an exit that is not on disk stays with the keeper, and the next life hears of it again
+                    refused = isinstance(event, told.Exited) and not kept
+                    written.set_exception(NotKept(event.run_id)) if refused else written.set_result(None)
                 self._queue.task_done()
 
-    async def _record(self, event: RunnerEvent) -> None:
+    async def _record(self, event: RunnerEvent, details: str) -> None:
         match event:
             case told.Started():
-                await self._started(event)
+                await self._started(event, details)
             case told.Ready():
                 self._was_ready = True
                 values = {"state": "running"} | ({} if event.recovered else {"ready_at": stamp(event.at)})
@@ -160,7 +191,7 @@ class App:
                 note = self._note("runtime.unhealthy", payload, failed=True)
                 await self._store.write(rows.change(event.run_id, {}, [note]))
             case told.Exited():
-                await self._exited(event)
+                await self._exited(event, details)
             case told.Restarted():
                 payload = {
                     "run_id": event.run_id,
@@ -175,18 +206,18 @@ class App:
                 note = self._note(
                     "runtime.failed" if self.gave_up else "runtime.stopped", payload, asked=True
                 )
-                await self._store.write(rows.change(event.run_id, {}, [note]))
+                await self._store.write(rows.change(event.run_id, {"details": details}, [note]))
                 await self._status(ProjectStatus.ERROR if self.gave_up else ProjectStatus.STOPPED)
             case told.Failed():
                 said = self.error.text if self.error else event.reason
                 payload = {"run_id": event.run_id, "code": event.code, "reason": event.reason, "error": said}
                 note = self._note("runtime.failed", payload, failed=True)
                 await self._store.write(
-                    rows.change(event.run_id, {"state": "failed", "reason": said}, [note])
+                    rows.change(event.run_id, {"state": "failed", "reason": said, "details": details}, [note])
                 )
                 await self._status(ProjectStatus.ERROR)
 
-    async def _started(self, event: told.Started) -> None:
+    async def _started(self, event: told.Started, details: str) -> None:
         spec = self.spec
         values = {
             "state": "starting",
@@ -196,6 +227,7 @@ class App:
             "port": spec.port,
             "log_cursor": self.log_cursors.pop(event.run_id, None),
             "started_at": stamp(event.at),
+            "details": details,
         }
         payload = {
             "run_id": event.run_id,
@@ -208,7 +240,7 @@ class App:
         note = self._note("runtime.started", payload, asked=True)
         await self._store.write(rows.begin(event.run_id, self.project_id, values, note))
 
-    async def _exited(self, event: told.Exited) -> None:
+    async def _exited(self, event: told.Exited, details: str) -> None:
         found: truth.Truth | None = None
         if event.failure and not event.asked:
             self.last_words = await self._last_lines(event.run_id)
@@ -221,6 +253,7 @@ class App:
             "exited_at": stamp(event.at),
             "exit_code": event.exit_code,
             "exit_signal": event.exit_signal,
+            "details": details,
         }
         payload = {
             "run_id": event.run_id,

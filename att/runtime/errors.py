@@ -12,6 +12,11 @@ class InvalidSettings(Problem):
     hint = "Mend the key that is named in att.toml; nothing was started."
 
 
+class SafeMode(Conflict):
+    code, title = "safe_mode", "ATT runs in safe mode"
+    hint = "What runs goes on and can be stopped. `launcher.ndjson` in the home and `att doctor` tell why ATT came to this."
+
+
 class NoConfig(Problem):
     code, status, title = "no_config", 422, "The project has no NAT config"
     hint = "Add a config.yml, or name the file with `config = …` under [runtime] in att.toml."

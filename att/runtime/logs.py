@@ -24,11 +24,19 @@ class Logs:
         self._settings = settings
         self._on_keeping = on_keeping
         self._open: dict[str, Log] = {}
+        self._held: set[str] = set()
+
+    def hold(self, project_id: str) -> None:
+        """The launcher holds a ring for this log, so it goes on there when it is opened."""
+        self._held.add(project_id)
 
     def __call__(self, project_id: str) -> Log:
         log = self._open.get(project_id)
         if log is None:
-            log = Log.open(project_id, self._folder / project_id, self._settings, self._hear(project_id))
+            folder, hear = self._folder / project_id, self._hear(project_id)
+            held = project_id in self._held
+            log = Log.open(project_id, folder, self._settings, hear, held=held)
+            self._held.discard(project_id)
             self._open[project_id] = log
         return log
 

@@ -53,6 +53,7 @@ STARTS = (
     errors.StartTimeout,
     errors.RunFolderUnusable,
     errors.LogUnusable,
+    errors.SafeMode,
 )
 READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable, DiskFull)
 

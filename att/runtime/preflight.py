@@ -84,9 +84,15 @@ def find_config(folder: Path) -> Path | None:
 
 
 async def look_over(
-    project_id: str, folder: Path, *, tmp: Path, environ: Mapping[str, str], named_config: str = ""
+    project_id: str,
+    folder: Path,
+    *,
+    tmp: Path,
+    environ: Mapping[str, str],
+    named_config: str = "",
+    validate: bool = True,
 ) -> Ready:
-    """All checks but the port's."""
+    """All checks but the port's. Without `validate` nothing is run for it."""
     found, nat_config, place_env = await asyncio.to_thread(_files, folder, environ, named_config)
     if place_env.standing is Standing.BROKEN and _needs_environment(found, folder):
         raise EnvironmentBroken(f"{place_env.folder}: {place_env.reason}", reason=place_env.reason)
@@ -107,7 +113,7 @@ async def look_over(
     program = await asyncio.to_thread(_program, words[0], folder, env, place_env, found)
     warnings = _warnings(nat_config, env, place_env)
     ready = Ready(found, place, (program, *words[1:]), env, place_env, warnings)
-    if nat_config is not None and place_env.usable and place_env.nat_version:
+    if validate and nat_config is not None and place_env.usable and place_env.nat_version:
         await _components(ready, nat_config)
     return ready
 

@@ -8,7 +8,6 @@ ended, however it ended, is started again by the next (`recover`, then `resume`)
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -21,7 +20,9 @@ from att.event.log import EventLog
 from att.problems import Problem
 from att.project.models import Project
 from att.project.projects import Projects
-from att.runtime import evaluation, ports, preflight, rows, translate
+from att.runtime import evaluation, preflight, rows, translate
+from att.runtime.address import Address
+from att.runtime.adoption import STANDALONE, Adoption, Situation
 from att.runtime.app import AT_DAEMON, App
 from att.runtime.build import BuildState
 from att.runtime.builds import Builds
@@ -31,6 +32,7 @@ from att.runtime.errors import (
     EnvironmentBuilding,
     NotRunning,
     RunFolderUnusable,
+    SafeMode,
 )
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
@@ -59,6 +61,7 @@ class Runtime:
         keeper: Keeper,
         logs: Logs,
         environ: Mapping[str, str],
+        situation: Situation = STANDALONE,
     ) -> None:
         self.builds = Builds(events, environ)
         self._home = home
@@ -68,28 +71,50 @@ class Runtime:
         self._keeper = keeper
         self._logs = logs
         self._environ = environ
+        self._situation = situation
+        self._same_launcher = False
+        self._adoption = Adoption(projects, store, keeper, logs, environ, situation)
         self._app: App | None = None
         self._lock = asyncio.Lock()
-        self._socket: tuple[str, str, int] | None = None
+        self._address = Address(keeper)
         self._tasks: set[asyncio.Task[Any]] = set()
         projects.before_delete.append(self._before_delete)
 
     # -- the daemon's life ---------------------------------------------------------------------------------------
 
     async def recover(self) -> list[str]:
-        """Once, before the first start: end what an earlier life left behind and close its runs; their ids."""
+        """Once, before the first start: go on with the app that the keeper kept, end what else an earlier life left behind and
+        close its runs; their ids."""
         cleared = await self._keeper.sweep()
         if cleared.ended:
             _log.warning("orphans_ended", ended=cleared.ended, killed=cleared.killed)
-        await asyncio.to_thread(self._wipe_all)
-        return await self._store.write(rows.close_lost)
+        found = await self._keeper.runs()
+        await asyncio.to_thread(self._wipe_all, {run.log for run in found if run.exit is None})
+        lost = await self._store.write(rows.close_lost({run.run_id for run in found}))
+        self._same_launcher = await self._store.write(rows.meet(self._situation.launcher))
+        wanted = await self._store.read(rows.wanted)
+        self._take(await self._adoption.living(found, wanted, self._home / "run"))
+        if self._app is not None and self._app.project_id != wanted:
+            self._app.call, self._app.stop_reason = AT_DAEMON, "asked to stop"
+            self._keep(asyncio.create_task(self._stop(self._app), name=f"stop {self._app.project_id}"))
+        return lost
+
+    def _take(self, app: App | None) -> None:
+        self._app = app
+        if app is not None:
+            self._address.take(app.spec)
 
     async def resume(self) -> None:
-        """Start the app that is wanted, if there is one. A refusal is logged and told as an event, never raised."""
+        """Start the app that is wanted, if it does not run. A refusal is logged and told as an event, never raised."""
         wanted = await self._store.read(rows.wanted)
-        if wanted is None:
+        if wanted is None or self._app is not None or self._situation.safe:
             return
         try:
+            left = await self._adoption.waiting(wanted, self._same_launcher, self._home / "run")
+            if isinstance(left, App):
+                self._take(left)
+            if left is not True:
+                return
             await self.start(wanted, AT_DAEMON, wait="none")
         except Problem as problem:
             _log.error("resume_refused", project_id=wanted, code=problem.code, detail=problem.detail)
@@ -108,6 +133,20 @@ class Runtime:
                 self._app.stop_reason, self._app.call = "the daemon ends", AT_DAEMON
                 await self._let_go()
 
+    async def detach(self) -> None:
+        """The daemon ends and the app goes on: its keeper has it, and the next life takes it over."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self.builds.aclose()
+        app, self._app = self._app, None
+        if app is not None:
+            await app.detach()
+
+    async def lost(self) -> list[str]:
+        """The keeper has died, and what it kept has been ended: close the runs; their ids."""
+        await self.detach()
+        return await self._store.write(rows.close_lost(reason=rows.LAUNCHER_LOST))
+
     # -- start, stop, restart ------------------------------------------------------------------------------------
 
     async def start(
@@ -120,6 +159,7 @@ class Runtime:
         build: bool = False,
     ) -> RuntimeStatus:
         """Start the project's app; another one that runs is stopped first."""
+        self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
         self._refuse_running(project_id, await self._state())
         if build:
@@ -127,7 +167,7 @@ class Runtime:
         async with self._lock:
             self._refuse_running(project_id, await self._state())
             ready = await self._look_over(project)
-            port = await self._port(ready, await self._state())
+            port = await self._address.port(ready, self._ours(await self._state()))
             await self._make_room(project_id)
             if self._app is not None:
                 other = self._app.project_id != project_id
@@ -165,6 +205,7 @@ class Runtime:
         build: bool = False,
     ) -> RuntimeStatus:
         """Stop and start with today's settings; when nothing runs, a start. What is wrong is refused before the stop."""
+        self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
         app = self._app
         if app is None or app.project_id != project_id or await self._state() not in ALIVE:
@@ -172,9 +213,9 @@ class Runtime:
         async with self._lock:
             ready = await self._look_over(project)
             same = ready.place.port in (0, app.spec.port) and ready.place.host == app.spec.host
-            port = app.spec.port if same else await self._port(ready, None)
+            port = app.spec.port if same else await self._address.port(ready, None)
             app.call = call
-            spec = await self._spec(ready, port)
+            spec = await self._address.spec(ready, port)
             await self._store.write(rows.want(project_id))
             await app.replace(ready, spec)
             wish = await self._begin(app, app.runner.restart(wait, _patience(wait, timeout)))
@@ -237,6 +278,10 @@ class Runtime:
         if state in ALIVE and self.current(project_id) is not None:
             raise AlreadyRunning(f"{project_id} runs already", state=str(state))
 
+    def _refuse_in_safe_mode(self, project_id: str) -> None:
+        if self._situation.safe:
+            raise SafeMode(f"{project_id} is not started")
+
     async def _current(self, project_id: str) -> App:
         app = self.current(project_id)
         if app is None:
@@ -257,32 +302,8 @@ class Runtime:
             await self._projects.set_nat_config(project.id, str(config.path.relative_to(folder)))
         return ready
 
-    async def _port(self, ready: Ready, state: State | None) -> int:
-        """A port the app can have. One that the app holds which is about to be stopped counts as free."""
-        app = self._app
-        held = app is not None and state in ALIVE and app.spec.port == ready.place.port
-        held = held or (self._socket is not None and self._socket[1:] == (ready.place.host, ready.place.port))
-        return ready.place.port if held else await asyncio.to_thread(preflight.check_port, ready)
-
-    async def _spec(self, ready: Ready, port: int) -> AppSpec:
-        if ready.settings.serve != "socket":
-            await self._close_socket()
-            return ready.spec(port)
-        name = ready.place.project_id
-        if self._socket is not None and self._socket != (name, ready.place.host, port):
-            await self._close_socket()
-        try:
-            port = await self._keeper.listen(name, ready.place.host, port)
-        except supervision.CannotListen as fault:
-            raise await asyncio.to_thread(ports.in_use, ready.place.host, port) from fault
-        self._socket = (name, ready.place.host, port)
-        return ready.spec(port, socket=name)
-
-    async def _close_socket(self) -> None:
-        if self._socket is not None:
-            name, self._socket = self._socket[0], None
-            with contextlib.suppress(supervision.UnknownSocket):
-                await self._keeper.close_socket(name)
+    def _ours(self, state: State | None) -> AppSpec | None:
+        return self._app.spec if self._app is not None and state in ALIVE else None
 
     async def _make_room(self, project_id: str) -> None:
         """All that the disk may refuse, before anything is stopped for the new app."""
@@ -297,7 +318,7 @@ class Runtime:
         await self._store.write(rows.want(project_id))
 
     async def _new(self, project: Project, ready: Ready, port: int, call: Call) -> App:
-        spec = await self._spec(ready, port)
+        spec = await self._address.spec(ready, port)
         log = self._logs(project.id)
         self._app = App.open(ready, spec, self._keeper, log, self._store, self._projects.set_status, call)
         return self._app
@@ -323,7 +344,8 @@ class Runtime:
         await app.settled()
         async with self._lock:
             if self._app is app and await self._state() not in ALIVE:
-                await self._close_socket()
+                await self._address.close()
+                await self._keeper.retire(app.project_id)
 
     async def _let_go(self) -> None:
         """Stop the current app for good, and what belonged to it alone."""
@@ -332,7 +354,8 @@ class Runtime:
             await app.aclose()
             await asyncio.to_thread(shutil.rmtree, app.spec.private_tmp or "", ignore_errors=True)
             if app.spec.socket:
-                await self._close_socket()
+                await self._address.close()
+            await self._keeper.retire(app.project_id)
 
     async def _build(self, project: Project, call: Call) -> None:
         folder = await self._projects.path(project.id)
@@ -362,10 +385,11 @@ class Runtime:
     def _run_folder(self, project_id: str) -> Path:
         return self._home / "run" / project_id
 
-    def _wipe_all(self) -> None:
-        """What killed daemons left: private TMPDIRs with configs in plain text."""
+    def _wipe_all(self, used: set[str]) -> None:
+        """What killed daemons left: private TMPDIRs with configs in plain text, but for those of apps that run."""
         for place in (self._home / "run").glob("*/*tmp"):
-            shutil.rmtree(place, ignore_errors=True)
+            if place.parent.name not in used:
+                shutil.rmtree(place, ignore_errors=True)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
