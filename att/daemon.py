@@ -167,14 +167,21 @@ class Daemon:
         full: dict[str, Keeping] = {}
         logs = Logs(settings.logs, _log_settings(settings), full.__setitem__)
         stack.push_async_callback(logs.aclose)
-        keeper = LocalKeeper(_keeper_id(settings.home), logs)
+        keeper = LocalKeeper(_keeper_id(settings.home), logs, alone=True)
         stack.push_async_callback(keeper.aclose)
         runtime = Runtime(settings.home, projects, store, events, keeper, logs, _inherited())
         stack.push_async_callback(runtime.aclose)
         await runtime.recover()
         self._watch(full, store)
         send = self.parent.channel.send if self.parent else None
-        releases = Releases(settings.home, events, send, running=self.vitals.release, environ=_inherited())
+        releases = Releases(
+            settings.home,
+            events,
+            send,
+            running=self.vitals.release,
+            version=self.vitals.version,
+            environ=_inherited(),
+        )
         stack.push_async_callback(releases.aclose)
         await releases.open()
         self._releases = releases

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from launcher.protocol import child, kin
+from launcher.protocol.lone import LoneFamily
 from supervisor.errors import (
     CannotListen,
     CommandNotExecutable,
@@ -69,10 +70,16 @@ class _Run:
 
 
 class LocalKeeper:
-    """`keeper_id` names the home: what one life of it started, a later one with the same name finds and ends."""
+    """`keeper_id` names the home: what one life of it started, a later one with the same name finds and ends.
 
-    def __init__(self, keeper_id: str, logs: Callable[[str], Taker], reap_strays: bool = True) -> None:
+    `alone`: nobody else in this process starts what leaves its session without a mark, so who comes here so is of the run.
+    """
+
+    def __init__(
+        self, keeper_id: str, logs: Callable[[str], Taker], reap_strays: bool = True, alone: bool = False
+    ) -> None:
         self.id = keeper_id
+        self._alone = alone
         self._reap_strays = reap_strays
         self._logs = logs
         self._runs: dict[str, _Run] = {}
@@ -115,13 +122,19 @@ class LocalKeeper:
     def _adopt(self, order: SpawnOrder, pid: int) -> _Run:
         pidfd = child.open_pidfd(pid)
         loop = asyncio.get_running_loop()
-        run = _Run(order, pid, pidfd, kin.Family(order.run_id, pid), loop.create_future())
+        family = (
+            LoneFamily(order.run_id, pid, self._only_one) if self._alone else kin.Family(order.run_id, pid)
+        )
+        run = _Run(order, pid, pidfd, family, loop.create_future())
         self._runs[order.run_id] = run
         if pidfd is not None:
             loop.add_reader(pidfd, self._note_exit, run)
         else:
             threading.Thread(target=self._wait_for, args=(run, loop), name=f"wait-{pid}", daemon=True).start()
         return run
+
+    def _only_one(self) -> bool:
+        return sum(not run.reaped for run in self._runs.values()) == 1
 
     def _wait_for(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
         child.wait_for_exit(run.pid)

@@ -102,12 +102,12 @@ def environment(home: Path, port: int, **variables: str) -> dict[str, str]:
     }
 
 
-def start(home: Path, port: int = 0, **variables: str) -> RunningDaemon:
-    """Start a daemon in `home` and wait until it answers."""
+def start(home: Path, port: int = 0, before: Sequence[str] = (), **variables: str) -> RunningDaemon:
+    """Start a daemon in `home` and wait until it answers. `before`: a command that runs the rest of its line."""
     port = port or free_port()
     with (home.parent / f"{home.name}.out").open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "att.daemon"],
+            [*before, sys.executable, "-m", "att.daemon"],
             env=environment(home, port, **variables),
             cwd=ROOT,
             stdout=out,
@@ -128,9 +128,9 @@ def start(home: Path, port: int = 0, **variables: str) -> RunningDaemon:
 
 
 @contextlib.contextmanager
-def running(home: Path, **variables: str) -> Iterator[RunningDaemon]:
+def running(home: Path, before: Sequence[str] = (), **variables: str) -> Iterator[RunningDaemon]:
     """A daemon that is ended when the test is."""
-    daemon = start(home, **variables)
+    daemon = start(home, before=before, **variables)
     try:
         yield daemon
     finally:
