@@ -84,7 +84,7 @@ def fault_of(document: bytes | None, lock: bytes | None) -> tuple[str, str]:
 def reason_of(lines: Collection[str], name: str, code: int) -> str:
     """What a failed command said was wrong, in one sentence."""
     last = list(lines)[-40:]
-    marks = ("error:", "×", "╰─▶", "Because", "hint:", "fatal:")
+    marks = ("error:", "cause:", "×", "╰─▶", "Because", "hint:", "fatal:")
     said = [line for line in last if line.lstrip().startswith(marks)] or [line for line in last if line][-1:]
     words = " ".join(" ".join(said).replace("×", "").replace("╰─▶", "").split())
     return f"{name}: {words[:1000]}" if words else f"{name} ended with {code}"

@@ -48,6 +48,7 @@ class Releases:
         send: Send | None,
         *,
         running: str | None,
+        version: str,
         environ: Mapping[str, str],
         keep: int = pruning.KEEP,
         disk: Disk | None = None,
@@ -56,7 +57,7 @@ class Releases:
         self.shelf = Shelf(home, disk or Disk())
         self.words = Words(send) if send is not None else None
         self.staging: Staging | None = None
-        self._running = running or INSTALLED
+        self._running, self._version = running or INSTALLED, version
         self._events, self._environ, self._keep, self._run = events, environ, keep, run
         self._clearing = asyncio.Lock()
         self._finding = asyncio.Lock()
@@ -100,7 +101,7 @@ class Releases:
         names = list(found)
         making = self._making()
         names += [making.release] if making is not None and making.release not in found else []
-        names += [name for name in record.releases if name not in found] if self.words is not None else []
+        names += [name for name in (*record.releases, INSTALLED) if name not in names]
         rows = [ReleaseRow(**self._row(name, record, found.get(name))) for name in names]
         rows.sort(key=lambda row: (row.id != INSTALLED, row.built_at or row.id, row.id), reverse=True)
         return rows, record.rung if self.words is not None else None
@@ -109,7 +110,7 @@ class Releases:
         record, found = await self._look()
         name = record.named(word) or ""
         staging = self.staging if self.staging is not None and self.staging.release == name else None
-        if name not in found and name not in record.releases and staging is None:
+        if name not in found and name not in record.releases and name != INSTALLED and staging is None:
             raise errors.ReleaseNotFound(f"There is no release {word!r}.")
         body = found.get(name, {})
         told: dict[str, Any] = self._row(name, record, found.get(name))
@@ -148,7 +149,7 @@ class Releases:
     def _row(self, name: str, record: BootRecord, body: Mapping[str, Any] | None) -> dict[str, Any]:
         making = self._making()
         standing = record.releases.get(name)
-        state = standing.state if standing is not None else State.BUILT
+        state = standing.state if standing is not None else State.GOOD if name == INSTALLED else State.BUILT
         if making is not None and making.release == name:
             state = State.BUILDING
         elif body is None and name != INSTALLED:
@@ -161,7 +162,8 @@ class Releases:
             "state": state,
             "reason": (standing.reason if standing is not None else "") or None,
             "roles": roles + (["running"] if name == self._running else []),
-            **{key: (body or {}).get(key) for key in ("version", "commit", "built_at")},
+            "version": self._version if name == self._running else (body or {}).get("version"),
+            **{key: (body or {}).get(key) for key in ("commit", "built_at")},
         }
 
     def _making(self) -> Staging | None:
