@@ -1,0 +1,305 @@
+"""One round: what the plan says is done to launcher, daemon, standby and app, and then everything that must hold is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
+from tests.chaos.follower import Follower
+from tests.chaos.house import LOGS, PROJECT, House
+from tests.chaos.ledger import Ledger, Stream, Written
+from tests.chaos.plan import Act, Kind, Round, What, Who, draw
+from tests.chaos.prober import Prober
+from tests.support import eventually_sync
+
+INSTALLED = "installed"
+SETTLED = 75.0  # seconds within which a round must have come to its end
+CAUGHT_UP = 20.0
+PAGE = 10_000
+RUNTIME = f"/projects/{PROJECT}/runtime"
+
+
+class Row(NamedTuple):
+    """What a round was, for the table."""
+
+    plan: Round
+    done: tuple[str, ...]
+    seconds: float
+    lines: int
+    connections: int
+    probes: int
+    cut: int
+    slowest: float
+
+
+class Broken(AssertionError):
+    """Something that must hold did not."""
+
+
+class Campaign:
+    """Rounds in one house. `follower` and `prober` work all the time."""
+
+    def __init__(self, house: House, seed: int) -> None:
+        self.house, self.seed = house, seed
+        self.follower = Follower(house.port, LOGS, house.token)
+        self.prober = Prober(house.port)
+        self.current, self.previous = INSTALLED, INSTALLED
+        self.good: list[str] = [INSTALLED]
+        self._done: list[str] = []
+
+    def __enter__(self) -> Campaign:
+        self.house.start()
+        self.house.begin_app()
+        self.follower.start()
+        self.prober.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.follower.end()
+        self.prober.end()
+        self.house.end()
+
+    # -- a round
+
+    def round(self, number: int) -> Row:
+        plan, began = draw(self.seed, number), time.monotonic()
+        before = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
+        place, self._done = self.follower.place(), []
+        target = self._begin(plan)
+        self._act(plan.acts)
+        self._settle(plan, target)
+        self._look(place)
+        slowest = max((wait for at, wait in tuple(self.prober.waits) if at >= began), default=0.0)
+        now = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
+        lines, connections, probes, cut = (
+            after - earlier for earlier, after in zip(before, now, strict=True)
+        )
+        seconds = time.monotonic() - began
+        return Row(plan, tuple(self._done), seconds, lines, connections, probes, cut, slowest)
+
+    def _begin(self, plan: Round) -> str:
+        """Ask for what the round is about; the release that it is about."""
+        if plan.kind is Kind.TROUBLE:
+            return self.current
+        if plan.kind is Kind.BACK:
+            target = self.previous if self.previous != self.current else INSTALLED
+        else:
+            target = f"r{self.seed}-{plan.number}{'-' * bool(plan.defect)}{plan.defect}"
+            self.house.add_release(target, plan.defect)
+        if target != self.current:
+            self._switch(target)
+        return target
+
+    def _switch(self, target: str) -> None:
+        answer = self.house.insist("POST", f"/releases/{target}/switch", {})
+        self._done.append(f"switch:{answer.status}")
+
+    def _act(self, acts: Sequence[Act]) -> None:
+        """Each at its moment; what was stopped goes on at its own."""
+        began, pause, order = time.monotonic(), threading.Event(), count()
+        due: list[tuple[float, int, Callable[[], None]]] = []
+
+        def later(after: float, do: Callable[[], None]) -> None:
+            heapq.heappush(due, (after, next(order), do))
+
+        for act in acts:
+            later(
+                act.at, partial(self._do, act, lambda after, do: later(time.monotonic() - began + after, do))
+            )
+        while due:
+            at, _, do = heapq.heappop(due)
+            pause.wait(max(0.0, began + at - time.monotonic()))
+            do()
+
+    def _do(self, act: Act, later: Callable[[float, Callable[[], None]], None]) -> None:
+        if act.what is What.RESTART:
+            self._restart(act.who)
+            return
+        pid = self._find(act.who)
+        if pid is None or not self._signal(pid, signal.SIGKILL if act.what is What.KILL else signal.SIGSTOP):
+            self._done.append(f"no {act.who} to {act.what}")
+            return
+        self._done.append(f"{act.what} {act.who}")
+        if act.what is What.PAUSE:
+            later(act.lasts, lambda: void(self._signal(pid, signal.SIGCONT)))
+
+    def _find(self, who: Who) -> int | None:
+        lives = self.house.lives()
+        return {Who.DAEMON: lives.daemon, Who.STANDBY: lives.standby}.get(who) or (
+            self.house.app_pid() if who is Who.APP else None
+        )
+
+    @staticmethod
+    def _signal(pid: int, number: int) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+            return True
+        return False
+
+    def _restart(self, who: Who) -> None:
+        self._done.append(f"restart {who}")
+        if who is Who.DAEMON:
+            self.house.hang_up()
+            return
+        with contextlib.suppress(
+            OSError, http.client.HTTPException
+        ):  # whether it was heard shows in the app itself
+            self.house.ask("POST", f"{RUNTIME}/restart?wait=none", {}, timeout=20)
+
+    # -- how it ends
+
+    def _settle(self, plan: Round, target: str) -> None:
+        """Wait until the right release runs, is good, and keeps the app; asking again where a kill has undone the asking."""
+        bad, asked = bool(plan.defect), 1
+        want = self.current if bad else target
+
+        def settled() -> bool:
+            nonlocal asked
+            record, lives = self.house.record(), self.house.lives()
+            state = self.house.state(target)
+            if state == "failed" and not bad:
+                raise Broken(f"{target} has no defect and is failed")
+            calm = lives.standby is None and self._runs(str(record["current"])) and record["rung"] == "normal"
+            undone = state == "failed" if not bad else state != "failed"
+            if calm and (undone or record["current"] != want) and asked < 6 and not self._under_way(target):
+                asked += 1
+                self._switch(target)
+                return False
+            ended = state == "failed" if bad else self.house.state(want) == "good"
+            return calm and ended and record["current"] == want and self._app_runs()
+
+        try:
+            eventually_sync(settled, SETTLED, every=0.1)
+        except AssertionError as error:
+            raise Broken(
+                f"{plan.title}: not settled, {want} should run and {target} be decided: {error}"
+            ) from None
+        if want != self.current:
+            self.current, self.previous = want, self.current
+            self.good.append(want)
+
+    def _under_way(self, target: str) -> bool:
+        return self.house.state(target) in ("trying", "probation")
+
+    def _runs(self, release: str) -> bool:
+        try:
+            answer = self.house.ask("GET", "/health", timeout=10)
+        except (OSError, http.client.HTTPException):
+            return False
+        return answer.status == 200 and answer.body["release"] == release
+
+    def _app_runs(self) -> bool:
+        try:
+            answer = self.house.ask("GET", f"{RUNTIME}/status", timeout=10)
+        except (OSError, http.client.HTTPException):
+            return False
+        alive = self.house.app_pid()
+        return answer.status == 200 and answer.body["state"] == "running" and answer.body["pid"] == alive
+
+    # -- what must hold
+
+    def _look(self, place: tuple[str, Ledger]) -> None:
+        written = self.house.written()
+        self._caught_up(written)
+        self._read_pages(*place, written)
+        self._look_at_processes()
+        faults = self.follower.ledger.faults() + self.follower.ledger.beyond(self.house.written())
+        faults += [self.follower.trouble] if self.follower.trouble else []
+        faults += [f"a second copy of the app: {word}" for word in self.house.seconds()]
+        refused = self.prober.refused + self.follower.refused
+        faults += [f"{refused} connections were refused"] if refused else []
+        odd = self.prober.late + self.prober.unwell
+        faults += [f"{odd} requests got no good answer: {self.prober.words[-5:]}"] if odd else []
+        failed = [name for name in self.good if self.house.state(name) == "failed"]
+        faults += [f"good releases became failed: {failed}"] if failed else []
+        if faults:
+            raise Broken("\n".join(faults))
+
+    def _caught_up(self, written: dict[Stream, Written]) -> None:
+        try:
+            eventually_sync(lambda: not self.follower.ledger.behind(written), CAUGHT_UP, every=0.05)
+        except AssertionError:
+            ledger = self.follower.ledger
+            raise Broken(
+                f"lines did not come: {ledger.behind(written)}, answers {self.follower.answers}, {ledger.faults()}"
+            ) from None
+
+    def _read_pages(self, cursor: str, ledger: Ledger, written: dict[Stream, Written]) -> None:
+        """The same lines once more, in pages, from where the round began."""
+        while ledger.behind(written):
+            answer = self.house.insist("GET", f"{RUNTIME}/logs?cursor={cursor}&limit={PAGE}&wait=2")
+            if answer.status != 200 or not answer.body["lines"]:
+                raise Broken(
+                    f"pages: {ledger.behind(written)} after {ledger.lines} lines; {str(answer)[:300]}"
+                )
+            if answer.body["lost"] is not None:
+                ledger.gap(answer.body["lost"])
+            for line in answer.body["lines"]:
+                ledger.take(line["run"], line["stream"], line["text"])
+            cursor = answer.body["next_cursor"]
+        if ledger.faults():
+            raise Broken(f"pages: {ledger.faults()}")
+
+    def _look_at_processes(self) -> None:
+        """The launcher, one daemon, one app with its child, and nobody else."""
+
+        def known() -> bool:
+            lives = self.house.lives()
+            found = set(self.house.everybody())
+            return found >= {self.house.pid, lives.daemon} and len(found) == 4 and self._app_runs()
+
+        try:
+            eventually_sync(known, 10, every=0.1)
+        except AssertionError:
+            told = [f"{pid}: {about(pid)}" for pid in self.house.everybody()]
+            raise Broken(
+                f"not the launcher, one daemon, the app and its child: {told}, {self.house.lives()}"
+            ) from None
+
+    def read_all(self) -> int:
+        """Stop everything, start anew, and read every line of the campaign from disk; how many there are."""
+        self.prober.end()
+        self.follower.end()
+        code = self.house.stop()
+        left = self.house.everybody()
+        if code or left:
+            raise Broken(f"the launcher left with {code}, and these are still there: {left}")
+        written = self.house.written()
+        self.house.start()
+        ledger = Ledger()
+        self._read_pages("oldest", ledger, written)
+        return ledger.lines
+
+
+def about(pid: int) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().replace(b"\0", b" ").decode(errors="replace")[:200]
+    return "gone"
+
+
+def void(_: object) -> None:
+    return None
+
+
+def evidence(campaign: Campaign) -> str:
+    """What a person needs to find out why."""
+    house = campaign.house
+    parts = [f"seed {campaign.seed}; done in this round: {campaign._done}"]
+    parts += ["boot record: " + json.dumps(house.record())]
+    parts += ["journal:"] + [json.dumps(entry) for entry in house.journal()[-40:]]
+    with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
+        parts += ["events:"] + [
+            json.dumps(e) for e in house.ask("GET", "/events?limit=25", timeout=5).body["events"]
+        ]
+    parts += ["launcher's output:", *house.out.read_text(errors="replace").splitlines()[-40:]]
+    return "\n".join(parts)
