@@ -144,7 +144,7 @@ class Releases:
             record = await asyncio.to_thread(self.shelf.record)
         except (OSError, ValueError) as fault:
             raise errors.RecordUnreadable(f"boot.json: {fault}") from None
-        return record or BootRecord(), found
+        return record or BootRecord(current=self._running), found
 
     def _row(self, name: str, record: BootRecord, body: Mapping[str, Any] | None) -> dict[str, Any]:
         making = self._making()

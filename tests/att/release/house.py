@@ -91,6 +91,7 @@ class Rules:
         self.sent: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.deaf = False
+        self.home.save(record)  # as the launcher does before it starts anything
         self.step(ev.Begin())
         self.step(ev.Healthy())
 
