@@ -18,7 +18,7 @@ from supervisor.logs.segments import Key, Segments, Standing, after, clip
 from supervisor.logs.values import Keeping
 
 GRAIN: Final = 256 * 1024  # no mark spans a multiple of it, so it is the most that a reader reads twice
-SLICE: Final = 4 * GRAIN  # taken at once
+SLICE: Final = GRAIN  # taken at once
 TRY_AGAIN: Final = 1.0
 OnTaken = Callable[[int, set[Key]], None]
 
@@ -43,14 +43,14 @@ class Intake:
         segments: Segments,
         guard: Guard,
         *,
-        limit: Callable[[], int],
+        limit: Callable[[int], int],
         on_taken: OnTaken,
         on_keeping: Callable[[Keeping], None],
         floor: int = 0,
     ) -> None:
         """Goes on where the segments end, or at `floor`, before which all was deleted.
 
-        `limit`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new
+        `limit(taken)`: offsets from there on are not yet safe to be given out. `on_taken`: called with each new
         end, and the streams that ended before it.
         """
         self.ring = ring
@@ -84,14 +84,14 @@ class Intake:
         if self.ring.start > begin:
             self._lose(self.ring.start)
             begin = self.taken
-        end = min(self._limit(), begin + self._slice)
+        end = min(self._limit(begin), begin + self._slice)
         if end <= begin:
             return False
         parts = self._parts(begin, end)
         if parts:
             self._take(parts)
         # without: overwritten while we looked, or between two words of the writer; look again
-        return self._limit() > self.taken or bool(parts)
+        return bool(parts) or self._limit(self.taken) > self.taken
 
     def _parts(self, begin: int, end: int) -> list[Part]:
         """The bytes of [begin, end) by whose they are, without a hole; less, when they are being overwritten just now."""

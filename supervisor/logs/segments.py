@@ -15,14 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Final
 
 from launcher.protocol.ring import EOF
 from supervisor.logs.errors import LogUnusable
 from supervisor.logs.lines import FRESH, Open, advance
 from supervisor.logs.marks import HEAD, MID, NONE, OPEN, SIZE, Mark, pack, unpack_sound
 
-UNSYNCED_MOST: Final = 8
 Key = tuple[int, int]
 
 
@@ -178,15 +176,11 @@ class Segments:
         return marks
 
     def seal(self) -> None:
-        """Ends the newest segment; its files are synced soon (here, when too many wait for it)."""
-        if self._data < 0:
-            return
-        with self._lock:
-            self._unsynced.append((self._data, self._index))
-            self._data = self._index = -1
-            many = len(self._unsynced) > UNSYNCED_MOST
-        if many:
-            self.sync()
+        """Ends the newest segment. Its files stay open until they are synced, which is not for the writer to wait for."""
+        if self._data >= 0:
+            with self._lock:
+                self._unsynced.append((self._data, self._index))
+                self._data = self._index = -1
 
     def sync(self) -> None:
         """Brings everything written so far to the disk itself. From any thread."""

@@ -41,7 +41,7 @@ class Taking:
         segments: Segments,
         guard: Guard,
         *,
-        limit: Callable[[], int],
+        limit: Callable[[int], int],
         on_taken: OnTaken,
         on_keeping: Callable[[Keeping], None],
         floor: int,

@@ -54,7 +54,7 @@ class Tapped:
         self._tap = tap
         self.reader = ring = tap.ring
 
-        def limit() -> int:
+        def limit(_taken: int) -> int:
             end = ring.end
             if end > position.end:
                 position.reserve(end + 1)
