@@ -1,24 +1,21 @@
 """The daemon's wiring: the only file that knows every part, and the order in which they come up and go down.
 
 Up: the home, its lock, the store, the events, the projects, the keeper, the runtime, the doors; then the app that was wanted
-when the daemon last ended. Down, in the opposite order: no new connections, streams end at their cursor, short requests finish,
-the app is stopped, the logs and the store are closed. `serve` answers with the exit code that the launcher's contract names:
-0 asked to stop, 75 start me again, 78 the configuration is wrong; any other error is a crash.
+when the daemon last ended, unless it still runs: then it is taken over. Down, in the opposite order: no new connections,
+streams end at their cursor, short requests finish, the logs and the store are closed. The app is stopped when that was asked for;
+below a launcher it goes on in every other case, for the next life. `serve` answers with the exit code that the launcher's
+contract names: 0 asked to stop, 75 start me again, 78 the configuration is wrong; any other error is a crash.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import hashlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,8 +24,13 @@ from aiohttp import web
 from att import config, logging
 from att.access import Access, Grant, read_or_make_token
 from att.config import EXIT_CONFIG, Address, BadSettings, Settings
+from att.event.journal import Journal
 from att.event.log import EventLog
+from att.ground import BACKLOG, keeper_id, listen, prepare_home, take
+from att.health.models import Status
+from att.health.pulse import Pulse
 from att.health.vitals import Vitals
+from att.http import private as private_health
 from att.http.app import drain, make_app
 from att.http.server import Runner, make_runner
 from att.metrics import Metrics
@@ -36,36 +38,21 @@ from att.problems import Problem
 from att.project.projects import Projects
 from att.release.releases import Releases
 from att.rooms import catalogue
-from att.runtime import ports
+from att.runtime.adoption import STANDALONE, Situation
 from att.runtime.logs import Logs
 from att.runtime.preflight import find_config
 from att.runtime.service import Runtime
+from att.store.rehearsal import rehearse
+from att.store.schema import schema_of
 from att.store.store import Store, open_store
-from supervisor.local import LocalKeeper
+from supervisor.launcher_keeper import LauncherKeeper
+from supervisor.link import Link
+from supervisor.local import LocalKeeper, end_orphans
 from supervisor.logs.values import Keeping, LogSettings
-from supervisor.parent import RESTART_CODE, HomeBusy, Parent, mark_life, take_home
+from supervisor.parent import RESTART_CODE, Parent, launcher_id, mark_life
 
-BACKLOG = 1024
+ORPHANS_GRACE = 5.0
 log = structlog.get_logger("att")
-
-
-class HomeInUse(BadSettings):
-    """Raised with `pid`."""
-
-    code, status, title = "home_in_use", 409, "Another ATT runs in this home"
-    hint = (
-        "Use the one that runs (`att status`), stop it first, or give another home with --home or ATT_HOME."
-    )
-
-
-class ListenFailed(BadSettings):
-    code, status, title = "listen_failed", 409, "The address cannot be listened on"
-    hint = "Choose another one with --listen or ATT_LISTEN, or end the program that holds it."
-
-
-class HomeUnusable(BadSettings):
-    code, status, title = "home_unusable", 500, "The folder of all state cannot be used"
-    hint = "Check its owner and its rights, or give another home with --home or ATT_HOME."
 
 
 def own_version() -> str:
@@ -82,10 +69,10 @@ def serve(settings: Settings, *, standalone: bool = True) -> int:
     parent = None if standalone else Parent.find(os.environ)
     try:
         with contextlib.ExitStack() as held:
-            _prepare_home(settings.home)
+            prepare_home(settings.home)
             if parent is None:
-                held.enter_context(contextlib.closing(_take(settings.home)))
-                mark_life(_keeper_id(settings.home))
+                held.enter_context(contextlib.closing(take(settings.home)))
+                mark_life(keeper_id(settings.home))
             with asyncio.Runner() as loop:
                 return loop.run(Daemon(settings, parent).run())
     except Problem as problem:
@@ -99,11 +86,18 @@ class Daemon:
     def __init__(self, settings: Settings, parent: Parent | None) -> None:
         self.settings = settings
         self.parent = parent
-        self.code = 0
+        self.code = 1 if parent else 0
+        self.link: Link | None = None
+        self.journal: Journal | None = None
         self._leave = asyncio.Event()
+        self._gone = asyncio.Event()  # the launcher has ended
+        self._activated = asyncio.Event()
+        self._standing_by = False
         self._releases: Releases | None = None
         release = parent.release if parent else settings.release
         self.vitals = Vitals(own_version(), release)
+        self.vitals.boot_id = parent.boot_id if parent else None
+        self.vitals.safe_mode = parent is not None and parent.safe_mode
         self.metrics = Metrics(own_version(), release)
 
     async def run(self) -> int:
@@ -111,18 +105,20 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.leave, 0)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         async with contextlib.AsyncExitStack() as stack:
             if self.parent is not None:
-                await self._serve_health(stack, self.parent)
-                self.parent.listen(self._heard, lambda: self.leave(1))
-                stack.callback(self.parent.close)
+                await self._join(stack, self.parent)
+                if self.parent.standby and not await self._stand_by():
+                    return self.code
             runtime, app = await self._open(stack)
             server = await self._serve(stack, app)
             self.vitals.ready()
             log.info(
                 "ready", url=self.settings.url, home=str(self.settings.home), version=self.vitals.version
             )
-            await runtime.resume()
+            if not self._leave.is_set():
+                await runtime.resume()
             await self._leave.wait()
             self.vitals.stopping()
             log.info("stopping", code=self.code)
@@ -149,11 +145,65 @@ class Daemon:
             self.code = code
             self._leave.set()
 
+    def reload(self) -> None:
+        """Begin anew with the configuration as it is now, when it is right; else go on as before."""
+        if self.parent is None:
+            self.leave(0)  # a terminal that was closed
+            return
+        try:
+            config.load()
+        except BadSettings as problem:
+            log.error("not_reloaded", code=problem.code, detail=problem.detail, hint=problem.advice)
+        else:
+            self.leave(RESTART_CODE)
+
     def _heard(self, message: dict[str, Any]) -> None:
         if self._releases is not None:
             self._releases.hear(message)
-        if message["type"] == "drain" or message["type"] == "reload":
-            self.leave(RESTART_CODE)
+        match message["type"]:
+            case "drain":
+                self.leave(RESTART_CODE)
+            case "reload":
+                self.reload()
+            case "activate":
+                self._activated.set()
+            case "journal" if self.journal is not None:
+                self.journal.poke()
+
+    def _launcher_gone(self) -> None:
+        log.error("launcher_gone")
+        self._gone.set()
+        self.leave(1)
+
+    async def _join(self, stack: contextlib.AsyncExitStack, parent: Parent) -> None:
+        """Speak with the launcher, and answer its question for health."""
+        stack.callback(parent.listener.close)
+        self.link = parent.link(self._heard, self._launcher_gone)
+        stack.callback(self.link.close)
+        private = await private_health.serve(
+            parent.health_socket, parent.release, parent.boot_id, self._unwell
+        )
+        stack.push_async_callback(private.cleanup)
+
+    def _unwell(self) -> str | None:
+        """Why the launcher is not to count on this life."""
+        if self._standing_by or self.vitals.state in (Status.OK, Status.STOPPING):
+            return None
+        return str(self.vitals.state)
+
+    async def _stand_by(self) -> bool:
+        """Open nothing and write nothing, but see that all could be opened; whether it is this life's turn then."""
+        settings = self.settings
+        await asyncio.to_thread(catalogue)
+        await asyncio.to_thread(rehearse, _database(settings), settings.home / "run")
+        self._standing_by = True
+        log.info("standing_by", version=self.vitals.version)
+        turns = [asyncio.create_task(event.wait()) for event in (self._activated, self._leave)]
+        await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
+        for turn in turns:
+            turn.cancel()
+        self._standing_by = False
+        return self._activated.is_set() and not self._leave.is_set()
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> tuple[Runtime, web.Application]:
         """Every part, each closed by the stack after those that use it."""
@@ -167,13 +217,15 @@ class Daemon:
         full: dict[str, Keeping] = {}
         logs = Logs(settings.logs, _log_settings(settings), full.__setitem__)
         stack.push_async_callback(logs.aclose)
-        keeper = LocalKeeper(_keeper_id(settings.home), logs, alone=True)
-        stack.push_async_callback(keeper.aclose)
-        runtime = Runtime(settings.home, projects, store, events, keeper, logs, _inherited())
-        stack.push_async_callback(runtime.aclose)
+        keeper = await self._keeper(logs)
+        situation = STANDALONE
+        if self.parent is not None:
+            situation = Situation(launcher_id(), self.parent.safe_mode)
+        runtime = Runtime(settings.home, projects, store, events, keeper, logs, _inherited(), situation)
+        stack.push_async_callback(self._let_go, runtime, keeper)
         await runtime.recover()
-        self._watch(full, store)
-        send = self.parent.channel.send if self.parent else None
+        self._watch(stack, full, store)
+        send = self.link.send if self.link else None
         releases = Releases(
             settings.home,
             events,
@@ -199,39 +251,77 @@ class Daemon:
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
         return runtime, app
 
-    def _watch(self, full: dict[str, Keeping], store: Store) -> None:
-        """What health looks at."""
+    async def _keeper(self, logs: Logs) -> LocalKeeper | LauncherKeeper:
+        """Who keeps the app: the launcher, or we ourselves."""
+        if self.link is None:
+            return LocalKeeper(keeper_id(self.settings.home), logs, alone=True)
+        keeper = LauncherKeeper(keeper_id(self.settings.home), logs, self.link)
+        await keeper.take_over(logs.hold)
+        return keeper
+
+    async def _let_go(self, runtime: Runtime, keeper: LocalKeeper | LauncherKeeper) -> None:
+        """The app at the end of this life: stopped when that was asked for, left to the launcher otherwise."""
+        if isinstance(keeper, LocalKeeper) or (self.code == 0 and not self._gone.is_set()):
+            stopping = asyncio.create_task(_stop(runtime, keeper))
+            gone = asyncio.create_task(self._gone.wait())
+            await asyncio.wait([stopping, gone], return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            if stopping.done() and not self._gone.is_set():
+                await stopping
+                return
+            stopping.cancel()
+        if self._gone.is_set():  # nobody keeps it any more
+            ended = await end_orphans(keeper.id, ORPHANS_GRACE)
+            log.warning("app_ended", processes=ended.ended, killed=ended.killed)
+            await runtime.lost()
+            return
+        await runtime.detach()
+        if isinstance(keeper, LauncherKeeper):
+            keeper.detach()
+
+    def _watch(self, stack: contextlib.AsyncExitStack, full: dict[str, Keeping], store: Store) -> None:
+        """What health looks at, and what goes on beside the requests."""
 
         def logs_kept() -> str | None:
             stopped = [f"{project}: {keeping.reason}" for project, keeping in full.items() if not keeping.on]
             return "; ".join(stopped) or None
 
+        pulse = Pulse(lambda: store.read(schema_of))
+        self.vitals.heartbeat = lambda: pulse.heartbeat
+        safe = "safe mode: apps are kept, but neither probed nor started" if self.vitals.safe_mode else None
+        self.vitals.add("store", pulse.trouble)
+        self.vitals.add("runtime", lambda: safe)
+        self.vitals.add("keeper", lambda: "the launcher has ended" if self._gone.is_set() else None)
         self.vitals.add("logs", logs_kept)
+        beside = [pulse.beat()]
+        if self.parent is not None:
+            self.journal = Journal(self.settings.home / "launcher.ndjson", store)
+            beside.append(self.journal.run())
+        tasks = [asyncio.create_task(work) for work in beside]
+        stack.push_async_callback(_end, tasks)
 
     async def _serve(self, stack: contextlib.AsyncExitStack, app: web.Application) -> Runner:
         """The API on its address: the launcher's socket, or one of our own."""
         runner = make_runner(app, self.settings)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        listener = self.parent.listener if self.parent else _listen(self.settings.listen)
+        listener = self.parent.listener if self.parent else listen(self.settings.listen)
         if self.settings.listen.port == 0:
             bound = Address(self.settings.listen.host, listener.getsockname()[1])
             self.settings = self.settings.model_copy(update={"listen": bound})
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         return runner
 
-    async def _serve_health(self, stack: contextlib.AsyncExitStack, parent: Parent) -> None:
-        """The launcher's question, on the private socket: answered by this loop, so a stuck one does not answer."""
 
-        async def answer(request: web.Request) -> web.Response:
-            return web.json_response({"status": "ok", "release": parent.release, "boot_id": parent.boot_id})
+async def _stop(runtime: Runtime, keeper: LocalKeeper | LauncherKeeper) -> None:
+    await runtime.aclose()
+    await keeper.aclose()
 
-        private = web.Application()
-        private.router.add_get("/health", answer)
-        runner = web.AppRunner(private, handle_signals=False, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.UnixSite(runner, str(parent.health_socket)).start()
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stop_accepting(server: Runner, app: web.Application) -> None:
@@ -239,35 +329,6 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
     for site in list(server.sites):
         await site.stop()
     await drain(app)
-
-
-def _prepare_home(home: Path) -> None:
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        next(home.iterdir(), None)
-        (home / "projects").mkdir(exist_ok=True)
-    except OSError as error:
-        raise HomeUnusable(f"{home}: {error.strerror}.", source=str(home), key="home") from None
-
-
-def _take(home: Path) -> Any:
-    try:
-        return take_home(home)
-    except HomeBusy as busy:
-        raise HomeInUse(str(busy), source=str(home), key="home", pid=busy.pid) from None
-    except OSError as error:
-        raise HomeUnusable(f"{home}: {error.strerror}.", source=str(home), key="home") from None
-
-
-def _listen(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
-    except OSError as error:
-        pid, name, _ = ports.owner(address.port) if error.errno == errno.EADDRINUSE else (None, "", False)
-        whose = f" by {name} (pid {pid})" if pid else ""
-        told = f"{address}: {error.strerror or error}{whose}."
-        raise ListenFailed(told, source="listen", key="listen", pid=pid, process=name) from None
 
 
 def _database(settings: Settings) -> str:
@@ -284,11 +345,6 @@ def _log_settings(settings: Settings) -> LogSettings:
     )
 
 
-def _keeper_id(home: Path) -> str:
-    """The same for every life in one home, another for every other home."""
-    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-
-
 def _inherited() -> dict[str, str]:
     """What apps inherit of our environment: all but what is ATT's own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ATT_")}
@@ -303,7 +359,7 @@ def self_check() -> int:
         loaded = selfcheck.load_everything()
         with tempfile.TemporaryDirectory(prefix="att-") as folder:
             settings = config.load({"home": folder, "listen": "127.0.0.1:0"}, {})
-            _prepare_home(settings.home)
+            prepare_home(settings.home)
             told = asyncio.run(Daemon(settings, None).check(f"{folder}/check.sock"))
     except (selfcheck.Broken, Problem) as fault:
         print(f"error: {fault}", file=sys.stderr)  # noqa: T201

@@ -151,6 +151,16 @@ class LauncherKeeper:
             await asyncio.to_thread(taker.detach)
             return True
 
+    async def take_over(self, hold: Callable[[str], None]) -> None:
+        """At the start of a life: every log that the launcher has a ring for goes on, and is told to `hold` before it is opened.
+        What an earlier life did not take is taken; a ring that no run writes to is given back."""
+        for log in await self.held():
+            hold(log)
+            await self.attach(log)
+        used = {run.log for run in await self.runs()}
+        for log in self._attached.keys() - used:
+            await self.retire(log)
+
     async def held(self) -> tuple[str, ...]:
         """The logs that the launcher holds a ring for: those of runs, and those of which something may not be taken yet."""
         answer = await self._ask("runs")

@@ -219,9 +219,7 @@ class LocalKeeper:
     # -- what others left
 
     async def sweep(self) -> Cleared:
-        ending = kin.Ending(kin.Orphans(self.id), kill_at=time.monotonic() + SWEEP_GRACE)
-        await _drive(ending)
-        return Cleared(len(ending.ended), ending.killed_beside, ending.ended)
+        return await end_orphans(self.id)
 
     def _listen_for_children(self) -> None:
         """Orphans that end by themselves come to us as zombies: reap them, some time after a child's end was heard of."""
@@ -285,6 +283,13 @@ class LocalKeeper:
         if self._strays_due is not None:
             self._strays_due.cancel()
             self._strays_due = None
+
+
+async def end_orphans(keeper_id: str, grace: float = SWEEP_GRACE) -> Cleared:
+    """Ends all that carries the mark of a home, but for this process and those above it: nobody keeps it any more."""
+    ending = kin.Ending(kin.Orphans(keeper_id), kill_at=time.monotonic() + grace)
+    await _drive(ending)
+    return Cleared(len(ending.ended), ending.killed_beside, ending.ended)
 
 
 async def _drive(ending: kin.Ending) -> None:

@@ -1,14 +1,12 @@
 """The daemon's side of its launcher: what it was given at birth, and the channel between the two.
 
 `Parent.find` reads the environment that `launcher.protocol.messages` describes, takes those variables out of it, and makes the
-descriptors close-on-exec, so that nothing a child gets names or holds them. `Parent.listen` speaks first and hands each message
-on; the end of the channel means that the launcher is gone. Without a launcher there is no parent, and the daemon takes the lock
-of the home itself (`take_home`).
+descriptors close-on-exec, so that nothing a child gets names or holds them. `Parent.link` speaks first; what comes after that is
+the link's. Without a launcher there is no parent, and the daemon takes the lock of the home itself (`take_home`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping
@@ -16,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.protocol import messages
-from launcher.protocol.channel import Channel, ClosedError
+from launcher.protocol.channel import Channel
 from launcher.protocol.child import KEEPER_MARK
 from launcher.protocol.lock import HomeBusyError, HomeLock
-from launcher.protocol.messages import BadMessageError, Message
+from launcher.protocol.messages import Message
 from supervisor.errors import SupervisorError
+from supervisor.link import Link
 
 RESTART_CODE = messages.RESTART_CODE
 CONFIG_CODE = messages.CONFIG_CODE
@@ -83,36 +82,19 @@ class Parent:
             standby=given[messages.STANDBY] == "1",
         )
 
-    def listen(self, on_message: Callable[[Message], None], on_gone: Callable[[], None]) -> None:
-        """Say hello, then hand on what comes. `on_gone` is called once, when the launcher has ended."""
-        loop = asyncio.get_running_loop()
+    def link(self, on_message: Callable[[Message], None], on_gone: Callable[[], None]) -> Link:
+        """Say hello on the channel, which from now on is the link's."""
+        link = Link(self.channel, on_message, on_gone)
+        link.send({"type": "hello", "protocol": [messages.LOWEST, messages.VERSION]})
+        return link
 
-        def readable() -> None:
-            try:
-                while (got := self._receive()) is not None:
-                    message, descriptors = got
-                    for descriptor in descriptors:
-                        os.close(descriptor)
-                    on_message(message)
-            except ClosedError:
-                loop.remove_reader(self.channel.fileno())
-                on_gone()
 
-        loop.add_reader(self.channel.fileno(), readable)
-        self.channel.send({"type": "hello", "protocol": [messages.LOWEST, messages.VERSION]})
+def launcher_id() -> str:
+    """Which launcher keeps us: another one after it was started anew, the same while it lives, also when it executes new code."""
+    import psutil
 
-    def _receive(self) -> tuple[Message, list[int]] | None:
-        while True:
-            try:
-                return self.channel.receive()
-            except BadMessageError:
-                continue
-
-    def close(self) -> None:
-        """Close this side of the channel and our copy of the listening socket, which is never shut down."""
-        asyncio.get_running_loop().remove_reader(self.channel.fileno())
-        self.channel.close()
-        self.listener.close()
+    parent = psutil.Process(os.getppid())
+    return f"{parent.pid}-{parent.create_time():.2f}"
 
 
 def _adopt(number: str) -> socket.socket:

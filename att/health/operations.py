@@ -24,7 +24,8 @@ async def health(ask: AskHealth, call: Call, vitals: Vitals) -> Health:
     status = vitals.status(checks)
     if ask.ready and not vitals.can_work(checks):
         raise NotReady(f"The daemon is {status}.", state=str(status))
-    told = Health(status=status, release=vitals.release, version=vitals.version)
+    told = Health(status=status, release=vitals.release, version=vitals.version, safe_mode=vitals.safe_mode)
     if Scope.READ in call.scopes:
         told.pid, told.uptime_seconds, told.checks = vitals.pid, round(vitals.uptime, 3), checks
+        told.boot_id, told.heartbeat = vitals.boot_id, vitals.heartbeat()
     return told

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 
-from att.health.models import Check, Status
+from att.health.models import Check, Heartbeat, Status
 
 Ask = Callable[[], str | None]
 
@@ -23,6 +23,9 @@ class Vitals:
         self.release = release
         self.pid = os.getpid()
         self.state = Status.STARTING
+        self.safe_mode = False
+        self.boot_id: str | None = None
+        self.heartbeat: Callable[[], Heartbeat | None] = lambda: None
         self._clock = clock
         self._born = clock()
         self._parts: dict[str, Ask] = {}

@@ -56,7 +56,7 @@ class SqliteStore(Store):
         cls, where: str, *, busy_timeout: float = 10.0, waiting_limit: int = 10_000
     ) -> SqliteStore:
         path = Path(where)
-        await asyncio.to_thread(_prepare, path, busy_timeout)
+        await asyncio.to_thread(prepare, path, busy_timeout)
         return cls(path, busy_timeout, waiting_limit)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -251,7 +251,7 @@ def _engine(path: Path, busy_timeout: float, *, begin: str | None, reads_only: b
     return engine
 
 
-def _prepare(path: Path, busy_timeout: float) -> None:
+def prepare(path: Path, busy_timeout: float) -> None:
     """Make the file if need be, readable by its owner alone, and bring its tables up to date."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 from launcher.protocol.ring import EOF
 from supervisor.logs.errors import LogUnusable
 from supervisor.logs.lines import FRESH, Open, advance
 from supervisor.logs.marks import HEAD, MID, NONE, OPEN, SIZE, Mark, pack, unpack_sound
 
+PIECES_MOST: Final = 1024  # that every system takes in one write
 Key = tuple[int, int]
 
 
@@ -332,7 +334,7 @@ def clip(mark: Mark, head: bytes) -> Mark:
 
 def _write_all(fd: int, data: Sequence[bytes | memoryview]) -> int:
     total = sum(map(len, data))
-    done = os.writev(fd, data)
+    done = os.writev(fd, data if len(data) <= PIECES_MOST else [b"".join(data)])
     if done < total:
         rest = memoryview(b"".join(data))[done:]
         while rest:

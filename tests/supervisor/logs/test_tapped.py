@@ -49,8 +49,8 @@ asyncio.run(main())
 class Launcher:
     """Fills a ring as the launcher does, and hands it out."""
 
-    def __init__(self, base: int = 0, ring_bytes: int = 1 << 20) -> None:
-        self.ring = Ring.create(base, ring_bytes, 1024)
+    def __init__(self, base: int = 0, ring_bytes: int = 1 << 20, slots: int = 1024) -> None:
+        self.ring = Ring.create(base, ring_bytes, slots)
         self.acks = Acks.create(base)
         self.bell, self.room = Wake(), Wake()
 
@@ -255,6 +255,21 @@ async def test_two_processes_cannot_write_one_log(tmp_path: Path) -> None:
     taker.stdout.close()
     log = attached(tmp_path, launcher)
     assert texts(await all_lines(log)) == ["taken"]
+    log.close()
+
+
+@story
+async def test_any_number_of_small_pieces_is_taken_at_once(tmp_path: Path) -> None:
+    launcher = Launcher(slots=8192)
+    log = attached(tmp_path, launcher, fresh=True)
+    launcher.write(numbered(1000))
+    await eventually(lambda: log.end == 100_000)
+    log.close()
+    for number in range(1000, 7000):  # each a chunk of its own, since the streams take turns
+        launcher.write(numbered(1, first=number), STDOUT if number % 2 else STDERR)
+    log = attached(tmp_path, launcher)
+    assert log.keeping.on
+    assert [int(text[:10]) for text in texts(await all_lines(log))] == list(range(7000))
     log.close()
 
 
