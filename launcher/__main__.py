@@ -14,12 +14,15 @@ import sys
 if not __package__:  # run by path: the folder above is where the package is
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from launcher import replace
 from launcher import settings as settings_module
+from launcher.boot import Boot
 from launcher.disk import Disk
 from launcher.home import Home
-from launcher.loop import Launcher
+from launcher.loop import VERSION, Launcher
 from launcher.notify import inherited_socket
 from launcher.protocol.lock import HomeBusyError, HomeLock
+from launcher.record import BadRecordError, parse
 
 USAGE_CODE, UNAVAILABLE_CODE = 2, 69
 BACKLOG = 1024
@@ -30,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     if argv in (["--help"], ["-h"]):
         os.write(1, settings_module.USAGE.encode())
         return 0
+    if argv == ["--self-check"]:
+        return self_check()
     try:
         settings = settings_module.read(argv, os.environ)
     except settings_module.UsageError as error:
@@ -39,6 +44,16 @@ def main(argv: list[str] | None = None) -> int:
         run_lean(argv)
     home = Home(settings.home, Disk())
     try:
+        state = replace.handed_over(os.environ)
+    except (
+        replace.NoStateError
+    ) as error:  # cannot be after a trial of this code; then better anew than not at all
+        say(str(error))
+        return replace.BROKEN_CODE
+    if state is not None:
+        return go_on(settings, home, state)
+    try:
+        code = replace.code_at(script())
         os.makedirs(home.path, mode=0o700, exist_ok=True)
         lock = HomeLock(home.path)
         home.prepare()
@@ -46,11 +61,43 @@ def main(argv: list[str] | None = None) -> int:
     except (HomeBusyError, OSError) as error:
         say(str(error))
         return UNAVAILABLE_CODE
-    code = Launcher(settings, home, listener, os.environ, sys.executable, say).run()
+    return run(Launcher(settings, home, lock, listener, os.environ, code, say), listener, home, lock)
+
+
+def run(launcher: Launcher, listener: socket.socket, home: Home, lock: HomeLock) -> int:
+    code = launcher.run()
     listener.close()
     home.leave()
     lock.close()
     return code
+
+
+def go_on(settings: settings_module.Settings, home: Home, state: replace.State) -> int:
+    """With what this process knew while it ran other code; what that code was, should this one not be able to."""
+    try:
+        home.resume(state["run_path"])
+        lock, listener = HomeLock.resume(state["lock"]), socket.socket(fileno=state["listener"])
+        code = replace.Code(state["code"]["path"], state["code"]["fd"])
+        launcher = Launcher(settings, home, lock, listener, os.environ, code, say, state)
+    except Exception as error:
+        why = replace.fall_back(state, replace.told(error))
+        say(f"{replace.told(error)}; {why}")
+        return replace.BROKEN_CODE
+    return run(launcher, listener, home, lock)
+
+
+def self_check() -> int:
+    """Whether this code loads, and understands what the one that runs would hand over to it."""
+    try:
+        state = replace.handed_over(os.environ)
+        if state is not None:
+            Boot(parse(state["record"])).resume(state["boot"])
+            replace.descriptors(state)
+    except (replace.NoStateError, BadRecordError, KeyError, TypeError, ValueError) as error:
+        say(replace.told(error))
+        return replace.BROKEN_CODE
+    os.write(1, f"{VERSION}\n".encode())
+    return 0
 
 
 def run_lean(argv: list[str]) -> None:
@@ -58,13 +105,16 @@ def run_lean(argv: list[str]) -> None:
 
     The process, its descriptors and its environment stay.
     """
+    os.execv(sys.executable, [sys.executable, "-I", "-S", script(), *argv])  # noqa: S606
+
+
+def script() -> str:
+    """Where this code is: a zip, or the file that starts the package."""
     here = os.path.dirname(os.path.abspath(__file__))
-    script = (
-        here if os.path.isfile(here) else os.path.join(here, "__main__.py")
+    main_file = os.path.join(here, "__main__.py")
+    return (
+        main_file if os.path.isfile(main_file) else os.path.dirname(here)
     )  # inside a zip, `here` is below a file
-    if not os.path.isfile(script):
-        script = os.path.dirname(here)
-    os.execv(sys.executable, [sys.executable, "-I", "-S", script, *argv])  # noqa: S606
 
 
 def listen(host: str, port: int) -> socket.socket:

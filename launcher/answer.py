@@ -42,11 +42,12 @@ class Answerer:
         self._poller, self._listener = poller, listener
         self._open: dict[int, _Connection] = {}
         self._response = b""
+        self.reason = ""
         self.active = False
 
     def start(self, reason: str) -> None:
         self._response = response(reason)
-        self.active = True
+        self.reason, self.active = reason, True
         self._poller.watch(self._listener.fileno(), READ, self._accept)
 
     def stop(self) -> None:

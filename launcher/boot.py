@@ -46,6 +46,25 @@ class Boot(Rules):
         State.LEAVING: Rules._force,
     }
 
+    KEPT: ClassVar[tuple[str, ...]] = (
+        *("active", "standby", "standby_ready", "config_wrong", "_was_healthy", "_healthy_since", "_until"),
+        *("_standby_until", "_standby_hung", "_delay_step", "_asked", "_leave_code"),
+    )
+
+    @property
+    def leave_code(self) -> int:
+        return self._leave_code
+
+    def known(self) -> dict[str, Any]:
+        """All that is known beside the record and the limits, for `resume` after this process has executed other code."""
+        more = {"state": self.state.value, "ending": self._ending.value}
+        return {name: getattr(self, name) for name in self.KEPT} | more
+
+    def resume(self, known: Mapping[str, Any]) -> None:
+        self.state, self._ending = State(known["state"]), Kind(known["ending"])
+        for name in self.KEPT:
+            setattr(self, name, known[name])
+
     def step(self, event: ev.Event, now: float) -> list[ev.Action]:
         """Take the event in; what is to be done, in this order."""
         rule = TRANSITIONS.get((self.state, type(event)))

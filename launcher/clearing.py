@@ -12,6 +12,8 @@ from launcher.poller import READ, Poller, Timer
 from launcher.protocol import kin
 from launcher.protocol.messages import BOOT_ID
 
+LEFTOVERS_LIMIT = 3.0  # who hangs in the kernel for longer must not keep the next life from starting
+
 
 class LifeFamily(kin.Family):
     """What one life of a daemon started and left: found by the name of that life in its environment."""
@@ -85,3 +87,8 @@ class Clearing:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def clear_life(poller: Poller, boot_id: str, pid: int, done: Callable[[Clearing], None]) -> None:
+    """End what a daemon left that has ended and is not reaped yet."""
+    Clearing(poller, LifeFamily(boot_id, pid), 0.0, done, spare=pid, limit=LEFTOVERS_LIMIT)

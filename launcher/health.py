@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ANSWER_LIMIT = 1 << 16
 REQUEST = b"GET /health HTTP/1.1\r\nHost: att\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
@@ -124,6 +124,12 @@ class Tally:
         self._run = 0
         self._last: bool | None = None
         self.state: bool | None = None
+
+    def counts(self) -> list[Any]:
+        return [self._run, self._last, self.state]
+
+    def resume(self, counts: list[Any]) -> None:
+        self._run, self._last, self.state = counts
 
     def add(self, well: bool) -> bool | None:
         self._run = self._run + 1 if well is self._last else 1

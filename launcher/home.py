@@ -9,13 +9,16 @@ import contextlib
 import json
 import os
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from launcher.disk import Disk, read_file, replace_file, sync_folder
 from launcher.journal import remembered
+from launcher.poller import Poller, Timer
 from launcher.record import INSTALLED, BadRecordError, Record, is_release_name, parse, rebuild
 
 SMALL = 1 << 20
+CONFIG_PERIOD = 2.0
 SOCKET_PATH_LIMIT = 100  # the kernel's is 107 bytes on Linux, 103 on macOS
 
 
@@ -40,6 +43,7 @@ class Home:
         self.releases_path = os.path.join(self.path, "releases")
         self.lives_path = os.path.join(self.path, "lives")
         self.run_path = os.path.join(self.path, "run")
+        self.launcher_path = os.path.join(self.path, "launcher.pyz")
         self.config_path = os.path.join(self.path, "att.toml")
 
     def prepare(self) -> None:
@@ -54,6 +58,10 @@ class Home:
         for name in os.listdir(self.run_path):
             if name.startswith("health-") and name.endswith(".sock"):
                 os.unlink(os.path.join(self.run_path, name))
+
+    def resume(self, run_path: str) -> None:
+        """Instead of `prepare`, after this process has executed other code: its folders are there and in use."""
+        self.run_path = run_path
 
     def leave(self) -> None:
         """Take away what lies outside of the home."""
@@ -128,16 +136,41 @@ class Home:
             raise MissingReleaseError(f"{release} has no interpreter at {python}")
         return Program(python, str(body.get("module", default.module)))
 
-    def config_stamp(self) -> tuple[int, int] | None:
+    def config_stamp(self) -> list[int] | None:
         """Changes when the configuration file does."""
         try:
             found = os.stat(self.config_path)
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size
+        return [found.st_mtime_ns, found.st_size]
 
     def sync(self) -> None:
         sync_folder(self.disk, self.path)
+
+
+class ConfigWatch:
+    """`changed()` when the configuration file is another than it was at `begin`; until `stop`."""
+
+    def __init__(self, poller: Poller, home: Home, changed: Callable[[], None]) -> None:
+        self._poller, self._home, self._changed = poller, home, changed
+        self._timer: Timer | None = None
+        self.stamp: list[int] | None = None
+
+    def begin(self) -> None:
+        self.stop()
+        self.stamp = self._home.config_stamp()
+        self._timer = self._poller.after(CONFIG_PERIOD, self._look)
+
+    def _look(self) -> None:
+        self._timer = self._poller.after(CONFIG_PERIOD, self._look)
+        before, self.stamp = self.stamp, self._home.config_stamp()
+        if self.stamp != before:
+            self._changed()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def short_folder(home: str) -> str:

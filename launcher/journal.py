@@ -51,6 +51,14 @@ class Journal:
         self._flush()
         return entry
 
+    def state(self) -> dict[str, Any]:
+        """What is not in the file, for `resume` after this process has executed other code."""
+        return {"number": self._number, "waiting": [line.hex() for line in self._waiting]}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._number = max(self._number, state["number"])
+        self._waiting.extend(bytes.fromhex(line) for line in state["waiting"])
+
     def close(self) -> None:
         self._flush()
         if self._fd is not None:

@@ -44,18 +44,40 @@ class RefusedError(Exception):
 class Run:
     """One run of the app: its first process, and whatever came of it."""
 
-    __slots__ = ("clearing", "exit", "family", "log", "number", "pid", "reaped", "run_id", "waiting")
+    __slots__ = (
+        "cleared",
+        "clearing",
+        "exit",
+        "family",
+        "log",
+        "number",
+        "pid",
+        "reaped",
+        "run_id",
+        "waiting",
+    )
 
     def __init__(self, run_id: str, number: int, log: str, pid: int) -> None:
         self.run_id, self.number, self.log, self.pid = run_id, number, log, pid
         self.family = kin.Family(run_id, pid)
         self.exit: Message | None = None
-        self.reaped = False
+        self.reaped = self.cleared = False
         self.clearing: Clearing | None = None
         self.waiting: list[Reply] = []
 
     def body(self) -> Message:
         return {"run_id": self.run_id, "pid": self.pid, "log": self.log, "exit": self.exit}
+
+    def state(self) -> Message:
+        more = {"number": self.number, "reaped": self.reaped, "cleared": self.cleared}
+        return self.body() | more | {"family": self.family.state()}
+
+    @classmethod
+    def resume(cls, state: Message) -> Run:
+        run = cls(state["run_id"], state["number"], state["log"], state["pid"])
+        run.exit, run.reaped, run.cleared = state["exit"], state["reaped"], state["cleared"]
+        run.family.resume(state["family"])
+        return run
 
 
 class Keeper:
@@ -69,6 +91,22 @@ class Keeper:
         self._swept = False
 
     # -- for the loop
+
+    def state(self) -> Message:
+        """What `resume` needs after this process has executed other code."""
+        return {
+            "runs": [run.state() for run in self._runs.values()],
+            "taps": {name: tap.state() for name, tap in self._taps.items()},
+            "sockets": {name: [held.fileno(), asked] for name, (held, asked) in self._sockets.items()},
+            "swept": self._swept,
+        }
+
+    def resume(self, state: Message) -> None:
+        self._runs = {run["run_id"]: Run.resume(run) for run in state["runs"]}
+        self._taps = {name: Tap.resume(self._poller, tap) for name, tap in state["taps"].items()}
+        for name, (fd, asked) in state["sockets"].items():
+            self._sockets[name] = socket.socket(fileno=fd), asked
+        self._swept = state["swept"]
 
     @property
     def alive(self) -> bool:
@@ -132,13 +170,13 @@ class Keeper:
                 _number(message["ring_bytes"], RING_MOST),
                 _number(message["slots"], SLOTS_MOST),
             )
-            tap = Tap(self._poller, base, ring_bytes, slots, float(message["log_wait"]))
+            tap = Tap.create(self._poller, base, ring_bytes, slots, float(message["log_wait"]))
             self._taps[name] = tap
         reply(fresh=fresh, fds=tap.handles())
 
     def _close_log(self, message: Message, _fds: list[int], reply: Reply) -> None:
         name = _text(message["log"])
-        if any(run.log == name and not (run.clearing and run.clearing.over) for run in self._runs.values()):
+        if any(run.log == name and not run.cleared for run in self._runs.values()):
             raise RefusedError("in_use", f"A run writes to the log {name}.")
         if (tap := self._taps.pop(name, None)) is not None:
             tap.close()
@@ -221,6 +259,7 @@ class Keeper:
                 return
             run.reaped = child.reap(run.pid)
             run.family.forget_first()
+        run.cleared = True
         waiting, run.waiting = run.waiting, []
         for reply in waiting:
             reply(ended=len(clearing.ended), killed=clearing.killed, pids=list(clearing.ended)[:1000])
@@ -245,10 +284,10 @@ class Keeper:
         if self._swept or self._runs:
             reply(ended=0, killed=0, pids=[])
             return
-        self._swept = True
         finder = kin.Orphans(_text(message["keeper"]))
 
         def done(clearing: Clearing) -> None:
+            self._swept = True
             reply(ended=len(clearing.ended), killed=clearing.killed, pids=list(clearing.ended)[:1000])
 
         Clearing(self._poller, finder, SWEEP_GRACE, done)

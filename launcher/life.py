@@ -7,11 +7,12 @@ has been reaped, so the pid is always its own.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from launcher.disk import Disk
 from launcher.health import Answer, Question, Tally
@@ -42,6 +43,11 @@ class Birth(NamedTuple):
     home: str
     health_socket: str
     log: str
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Birth:
+        more = {"program": Program(*state["program"]), "arguments": tuple(state["arguments"])}
+        return cls(**{**state, **more})
 
 
 class Pace(NamedTuple):
@@ -108,6 +114,36 @@ class Life:
         self._watch_channel()
         self._timer = self._poller.after(STARTUP_PERIODS[0], self._ask)
 
+    def state(self) -> dict[str, Any]:
+        """What `resume` needs after this process has executed other code."""
+        return {
+            "birth": self.birth._asdict() | {"program": list(self.birth.program)},
+            "pid": self.pid,
+            "born": self.born,
+            "ended": self.ended,
+            "spoken": self.spoken,
+            "last_why": self.last_why,
+            "was_well": self._was_well,
+            "tally": self._tally.counts(),
+            "bad": self._bad,
+            "channel": None if self._channel is None else self._channel.state(),
+            "log": None if self._log is None else self._log.state(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """To be called instead of `start`, on one that was made with the same birth."""
+        self.pid, self.born, self.ended = state["pid"], state["born"], state["ended"]
+        self.spoken, self.last_why, self._bad = state["spoken"], state["last_why"], state["bad"]
+        self._was_well = state["was_well"]
+        self._tally.resume(state["tally"])
+        if state["channel"] is not None:
+            self._channel = Channel.resume(state["channel"])
+            self._watch_channel()
+        if state["log"] is not None:
+            self._log = LifeLog.resume(self._disk, self.birth.log, state["log"])
+            self._poller.watch(self._log.pipe, READ, self._output)
+        self._timer = self._poller.after(0, self._ask)
+
     def _command(self) -> list[str]:
         return [self.birth.program.python, "-m", self.birth.program.module, *self.birth.arguments]
 
@@ -153,6 +189,8 @@ class Life:
             self._log.close()
             self._log = None
         self._close_channel()
+        with contextlib.suppress(OSError):  # it never made one, or took it away itself
+            os.unlink(self.birth.health_socket)
 
     # -- messages
 
@@ -217,7 +255,11 @@ class Life:
             self._timer.cancel()
         if not self.pid or self._question is not None:
             return
-        question = Question(self.birth.health_socket, self.birth.release, self.birth.boot_id)
+        try:
+            question = Question(self.birth.health_socket, self.birth.release, self.birth.boot_id)
+        except OSError:  # no descriptor is left to us: that says nothing about the daemon
+            self._timer = self._poller.after(self._pace.period, self._ask)
+            return
         if question.answer is not None:
             self._answered(question.answer)
             return

@@ -7,36 +7,37 @@ ended, then the event.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import events as ev
-from launcher import output
 from launcher.answer import Answerer
+from launcher.births import Births
 from launcher.boot import Boot
-from launcher.clearing import Clearing, LifeFamily
-from launcher.events import State
-from launcher.home import Home, MissingReleaseError, Program
+from launcher.clearing import Clearing, clear_life
+from launcher.events import State as Now
+from launcher.home import ConfigWatch, Home, Program
 from launcher.journal import Journal
-from launcher.keeper import REQUESTS, Keeper
-from launcher.life import Birth, Life, Pace
+from launcher.keeper import Keeper
+from launcher.life import Life
+from launcher.notes import Notes
 from launcher.notify import Notifier, watchdog_period
 from launcher.poller import Poller, Timer
-from launcher.protocol import child, kin, messages
+from launcher.protocol import child, kin
+from launcher.protocol.lock import HomeLock
 from launcher.protocol.messages import Message
-from launcher.record import is_release_name
+from launcher.record import parse
+from launcher.replace import BROKEN_CODE, Code, Self, State, descriptors, inherit
 from launcher.settings import Settings
 from launcher.system import address_text, is_stopped, status_text, terminal_is_gone
+from launcher.talk import Talk
 from launcher.verdict import Kind, kind_of
 
 VERSION = "0.1.0"
-CONFIG_PERIOD = 2.0
-LEFTOVERS_LIMIT = 3.0  # who hangs in the kernel for longer must not keep the next life from starting
 APP_GRACE = 10.0
 
 
@@ -47,73 +48,174 @@ class Launcher:
         self,
         settings: Settings,
         home: Home,
+        lock: HomeLock,
         listener: socket.socket,
         env: Mapping[str, str],
-        python: str,
+        code: Code,
         say: Callable[[str], None],
+        state: State | None = None,
     ) -> None:
-        self._settings, self._home, self._listener, self._env = settings, home, listener, env
-        self._default = Program(python, settings.module)
-        self._say = say
-        self._pace = Pace.for_hang(settings.hang)
-        self._journal = Journal(home.journal_path, home.disk)
+        """`state`: what this process knew while it ran other code."""
+        self._home, self._lock, self._listener, self._env = home, lock, listener, env
+        self._notes = Notes(Journal(home.journal_path, home.disk), say)
         self._notifier = Notifier(env)
         self._poller = Poller()
         self._answerer = Answerer(self._poller, listener)
         self._keeper = Keeper(self._poller, self._tell)
+        program = Program(sys.executable, settings.module)
+        self._births = Births(self._poller, home, settings, program, listener, env, self._health, self._heard)
+        self._code = Self(self._poller, code, self._state, self._note, self._not_replaced)
         self._hurry: Callable[[], None] | None = None
         self._active: Life | None = None
         self._standby: Life | None = None
-        self._lives = 0
         self._timer: Timer | None = None
-        self._code: int | None = None
-        self._config = home.config_stamp()
-        self._complaint = ""
-        record, why = home.load()
+        self._exit: int | None = None
+        self._config = ConfigWatch(self._poller, home, lambda: self._step(ev.RetryAsked()))
+        self._came_from = state
+        record, why = home.load() if state is None else (parse(state["record"]), "")
         self._boot = Boot(record, settings.limits)
+        self._talk = Talk(
+            VERSION, self._boot, home, self._keeper, lambda: self._active, self._step, self._replace_by
+        )
+        if state is not None:
+            self._resume(state)
+            return
         self._note("launcher_started", reason=f"pid {os.getpid()}, version {VERSION}")
         self._note("listening", reason=address_text(listener))
         if why:
             self._note("record_rebuilt", record.current, why)
 
     def run(self) -> int:
+        steps = self._begin
+        while self._exit is None:
+            try:
+                steps()
+            except Exception as error:
+                if not self._code.fault(error):
+                    self._exit = BROKEN_CODE
+            steps = self._poller.once
+        self._note("launcher_left", reason=f"code {self._exit}")
+        self._poller.close()
+        self._notes.close()
+        self._notifier.close()
+        return self._exit
+
+    def _begin(self) -> None:
         self._poller.on_signals((signal.SIGTERM, signal.SIGINT), self._stop_asked)
         self._poller.on_signals((signal.SIGHUP,), self._retry_asked)
+        self._poller.on_signals(
+            (signal.SIGUSR2,), lambda _number: self._replace_by(self._code.newest(self._home.launcher_path))
+        )
         self._poller.on_signals((signal.SIGCHLD,), lambda _number: self._reap())
         child.become_subreaper()
         period = watchdog_period(self._env, os.getpid())
         if period is not None:
             self._watchdog(period)
+        if self._came_from is not None:
+            self._go_on(self._came_from)
+            return
         self._save(ev.Save())  # one that was made anew is on disk before anything is started from it
         self._scan()
         self._step(ev.Begin())
-        while self._code is None:
-            self._poller.once()
-        self._note("launcher_left", reason=f"code {self._code}")
-        self._poller.close()
-        self._journal.close()
-        self._notifier.close()
-        return self._code
+
+    # -- its own code
+
+    def _state(self) -> State:
+        """All that is known and not on disk; by `launcher.replace` it goes to other code."""
+        return {
+            "launcher": VERSION,
+            "listener": self._listener.fileno(),
+            "lock": self._lock.fileno(),
+            "run_path": self._home.run_path,
+            "lives": self._births.count,
+            "record": self._boot.record.dump(),
+            "boot": self._boot.known(),
+            "answering": self._answerer.reason if self._answerer.active else "",
+            "config": self._config.stamp,
+            "journal": self._notes.state(),
+            "keeper": self._keeper.state(),
+            "active": None if self._active is None else self._active.state(),
+            "standby": None if self._standby is None else self._standby.state(),
+            "unanswered": self._talk.state(),
+        }
+
+    def _resume(self, state: State) -> None:
+        inherit(descriptors(state), False)
+        self._boot.resume(state["boot"])
+        self._notes.resume(state["journal"])
+        self._births.count = state["lives"]
+        self._code.resume(state)
+        self._keeper.resume(state["keeper"])
+        self._active = self._births.resumed(state["active"])
+        self._standby = self._births.resumed(state["standby"])
+
+    def _go_on(self, state: State) -> None:
+        """What was on its way when the code was changed."""
+        self._came_from = None
+        if state["failed"]:
+            self._not_replaced(state["failed"])
+        elif state["fault"]:
+            self._note("resumed", reason=f"after a fault, version {VERSION}")
+        else:
+            self._note("replaced", reason=f"version {state['launcher']} by {VERSION}, {self._code.code.path}")
+            self._tell({"type": "replaced", "launcher": VERSION})
+        if state["answering"]:
+            self._answer(ev.Answer(state["answering"]))
+            self._config.stamp = state["config"]
+        self._reap()
+        self._put_right()
+        self._talk.resume(state["unanswered"])
+        for number in state["signals"]:
+            if number != signal.SIGCHLD:
+                os.kill(os.getpid(), number)
+
+    def _put_right(self) -> None:
+        """What was decided, and a fault in the code has kept from being done."""
+        boot = self._boot
+        if boot.state is Now.LEFT:
+            self._leave(ev.Leave(boot.leave_code))
+            return
+        if boot.active is not None and self._active is None:
+            if boot.standby is None and self._standby is not None:
+                self._activate(ev.Activate())
+            else:
+                self._step_later(ev.Died(Kind.KILLED, "it was never started", app=self._keeper.alive))
+        if boot.standby is not None and self._standby is None:
+            self._step_later(ev.StandbyLost(Kind.KILLED, "it was never started"))
+        self._set_timer()
+
+    def _replace_by(self, path: str) -> None:
+        if self._boot.state in (Now.LEAVING, Now.LEFT):
+            self._not_replaced("the launcher is leaving")
+        else:
+            self._code.replace(path)
+
+    def _not_replaced(self, reason: str) -> None:
+        self._note("replace_failed", reason=reason)
+        self._tell({"type": "refused", "of": "replace", "reason": reason})
 
     # -- events in
 
     def _step(self, event: ev.Event) -> None:
         for action in self._boot.step(event, self._poller.clock()):
             ACTIONS[type(action)](self, action)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self._boot.deadline
-        if deadline is not None and self._code is None:
-            self._timer = self._poller.at(deadline, lambda: self._step(ev.Tick()))
+        self._set_timer()
         self._notifier.send(
             f"STATUS={self._boot.state.value}: {self._boot.active or self._boot.record.current}"
         )
 
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._boot.deadline
+        if deadline is not None and self._exit is None:
+            self._timer = self._poller.at(deadline, lambda: self._step(ev.Tick()))
+
     def _stop_asked(self, number: int) -> None:
-        self._say(f"{signal.Signals(number).name}: stopping")
+        self._notes.say(f"{signal.Signals(number).name}: stopping")
         self._notifier.send("STOPPING=1")
-        if self._boot.state is State.LEFT:  # only the app is still being ended
+        if self._boot.state is Now.LEFT:  # only the app is still being ended
             if self._hurry is not None:
                 self._hurry()
             return
@@ -123,7 +225,7 @@ class Launcher:
         if terminal_is_gone():
             self._stop_asked(number)
             return
-        if self._boot.state is State.LEFT:
+        if self._boot.state is Now.LEFT:
             return
         self._scan()
         self._step(ev.RetryAsked())
@@ -143,30 +245,26 @@ class Launcher:
                 self._clear_life(life)
         had_app = self._keeper.alive
         self._keeper.look_for_exits()
-        ours = self._keeper.children() | {life.pid for life in lives}
+        self._code.look()
+        ours = self._keeper.children() | self._code.children() | {life.pid for life in lives}
         for pid in set(kin.children(os.getpid())) - ours:
             child.reap(pid)
-        if had_app and not self._keeper.alive and self._boot.state is State.ANSWERING:
+        if had_app and not self._keeper.alive and self._boot.state is Now.ANSWERING:
             self._step(ev.AppGone())
 
     def _clear_life(self, life: Life) -> None:
         life.dying = True
-        family = LifeFamily(life.birth.boot_id, life.pid)
+        clear_life(self._poller, life.birth.boot_id, life.pid, lambda left: self._died(life, left))
 
-        def done(clearing: Clearing) -> None:
-            if clearing.ended:
-                left = ", some of them are still there" if clearing.left else ""
-                self._note("cleared", life.birth.release, f"{len(clearing.ended)} processes were left{left}")
-            self._died(life)
-
-        Clearing(self._poller, family, 0.0, done, spare=life.pid, limit=LEFTOVERS_LIMIT)
-
-    def _died(self, life: Life) -> None:
+    def _died(self, life: Life, cleared: Clearing) -> None:
+        if cleared.ended:
+            left = ", some of them are still there" if cleared.left else ""
+            self._note("cleared", life.birth.release, f"{len(cleared.ended)} processes were left{left}")
         status = os.waitstatus_to_exitcode(os.waitpid(life.pid, 0)[1])
         kind = kind_of(status)
         if kind is Kind.KILLED and life.ended:
             kind = Kind.HUNG
-        self._bury(life)
+        life.buried()
         text = f"{status_text(status)}{' after ' + life.last_why if life.last_why and life.ended else ''}"
         if life is self._active:
             self._active = None
@@ -174,13 +272,6 @@ class Launcher:
         else:
             self._standby = None
             self._step(ev.StandbyLost(kind, text))
-
-    def _bury(self, life: Life) -> None:
-        life.buried()
-        try:
-            os.unlink(life.birth.health_socket)
-        except OSError:
-            return  # it never made one, or took it away itself
 
     def _health(self, life: Life, well: bool, why: str) -> None:
         if life is self._standby:
@@ -194,81 +285,28 @@ class Launcher:
         else:
             self._step(ev.Unhealthy(why, outside=is_stopped(life.pid)))
 
-    def _message(self, life: Life, message: Message, fds: list[int]) -> None:
-        handler = MESSAGES.get(message["type"])
-        try:
-            if handler is not None:
-                handler(self, life, message)
-            elif message["type"] in REQUESTS:
-                self._request(life, message, fds)
-        finally:
-            for fd in fds:
-                os.close(fd)
-
-    def _request(self, life: Life, message: Message, fds: list[int]) -> None:
-        number = message.get("n")
-
-        def reply(fds: Sequence[int] = (), **fields: object) -> None:
-            life.send({"type": "reply", "n": number, **fields}, fds)
-
-        if life is self._active and isinstance(number, int):
-            self._keeper.serve(message, fds, reply)
-        else:
-            reply(error={"kind": "bad_request", "text": "only the active daemon, with a number"})
-
-    def _hello(self, life: Life, message: Message) -> None:
-        version = messages.common_version(message.get("protocol"))
-        if version is None:
-            life.send({"type": "refused", "of": "hello", "reason": "no version of the protocol in common"})
-            return
-        life.spoken = True
-        welcome = {"type": "welcome", "protocol": version, "boot_id": life.birth.boot_id, "launcher": VERSION}
-        life.send(welcome | {"record": json.loads(self._boot.record.dump())})
-        life.ask_now()
-
-    def _stage(self, life: Life, message: Message) -> None:
-        release = message.get("release")
-        if not isinstance(release, str) or not is_release_name(release):
-            life.send({"type": "refused", "of": "stage", "reason": "no name of a release"})
-        elif self._home.release_body(release) is None:
-            life.send({"type": "refused", "of": "stage", "reason": f"{release} has no readable release.json"})
-        else:
-            self._step(ev.Staged(release))
-
-    def _switch(self, life: Life, message: Message) -> None:
-        release = message.get("release")
-        if not isinstance(release, str) or not is_release_name(release) or life is not self._active:
-            life.send(
-                {"type": "refused", "of": "switch", "reason": "only the active daemon, by name of a release"}
-            )
-        else:
-            self._step(ev.SwitchAsked(release))
-
-    def _watch_config(self) -> None:
-        """While nothing but a wrong configuration keeps the daemon down."""
-        if not self._answerer.active:
-            return
-        stamp, before = self._home.config_stamp(), self._config
-        self._config = stamp
-        self._poller.after(CONFIG_PERIOD, self._watch_config)
-        if stamp != before:
-            self._step(ev.RetryAsked())
+    def _answer_no_more(self) -> None:
+        self._answerer.stop()
+        self._config.stop()
 
     def _watchdog(self, period: float) -> None:
         self._notifier.send("WATCHDOG=1")
         self._poller.after(period, lambda: self._watchdog(period))
+
+    def _heard(self, life: Life, message: Message, fds: list[int]) -> None:
+        self._talk.heard(life, message, fds)
 
     # -- actions out
 
     def _save(self, _action: ev.Save) -> None:
         try:
             self._home.save(self._boot.record)
-            self._complain("")
+            self._notes.complain("")
         except OSError as error:  # what is on disk is older but whole; running goes before remembering
-            self._complain(f"the boot record cannot be written: {error}")
+            self._notes.complain(f"the boot record cannot be written: {error}")
 
     def _spawn(self, action: ev.Spawn) -> None:
-        self._answerer.stop()
+        self._answer_no_more()
         life = self._born(action.release, action.safe, standby=False)
         if isinstance(life, str):
             self._step_later(ev.Died(Kind.MISSING, life, app=self._keeper.alive))
@@ -287,43 +325,23 @@ class Launcher:
         self._poller.after(0, lambda: self._step(event))
 
     def _born(self, release: str, safe: bool, standby: bool) -> Life | str:
-        """The new life, or why there is none."""
-        self._lives += 1
-        boot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
-        try:
-            program = self._home.program(release, self._default)
-            birth = Birth(
-                release=release,
-                boot_id=boot_id,
-                program=program,
-                arguments=self._settings.arguments,
-                safe=safe,
-                standby=standby,
-                home=self._home.path,
-                health_socket=os.path.join(self._home.run_path, f"health-{self._lives:08d}.sock"),
-                log=os.path.join(self._home.lives_path, f"{boot_id}.log"),
+        life = self._births.born(release, safe, standby)
+        if isinstance(life, Life):
+            mode = "safe mode" if safe else "standby" if standby else ""
+            self._note(
+                "started",
+                release,
+                f"pid {life.pid}{', ' + mode if mode else ''}",
+                boot_id=life.birth.boot_id,
             )
-            life = Life(self._poller, self._home.disk, birth, self._pace, self._health, self._message)
-            life.start(self._listener.fileno(), address_text(self._listener), self._env, show=2)
-        except (OSError, MissingReleaseError) as error:
-            return str(error)
-        output.prune(self._home.lives_path)
-        mode = "safe mode" if safe else "standby" if standby else ""
-        self._note("started", release, f"pid {life.pid}{', ' + mode if mode else ''}", boot_id=boot_id)
         return life
 
     def _activate(self, _action: ev.Activate) -> None:
-        self._answerer.stop()
+        self._answer_no_more()
         self._active, self._standby = self._standby, None
         if self._active is not None:
             self._active.send({"type": "activate"})
             self._active.again()
-
-    def _drain(self, _action: ev.Drain) -> None:
-        self._tell({"type": "drain"})
-
-    def _reload(self, _action: ev.Reload) -> None:
-        self._tell({"type": "reload"})
 
     def _tell(self, message: Message) -> None:
         if self._active is not None:
@@ -338,57 +356,36 @@ class Launcher:
             self._standby.end(action.force)
 
     def _answer(self, action: ev.Answer) -> None:
-        self._config = self._home.config_stamp()
         self._answerer.start(action.reason)
         self._notifier.send(
             "READY=1"
         )  # it answers; without this the service manager would end us, and the app with us
-        self._poller.after(CONFIG_PERIOD, self._watch_config)
+        self._config.begin()
 
     def _leave(self, action: ev.Leave) -> None:
-        self._answerer.stop()
+        self._answer_no_more()
 
         def done() -> None:
-            self._code = action.code
+            self._exit = action.code
 
         self._hurry = self._keeper.end_all(APP_GRACE, done)
 
-    def _noted(self, action: ev.Note) -> None:
-        self._note(action.event, action.release, action.reason)
-
     def _note(self, event: str, release: str | None = None, reason: str = "", **more: object) -> None:
-        entry: dict[str, Any] = self._journal.add(event, release=release, reason=reason, **more)
-        self._say(
-            " ".join(
-                part for part in (event.replace("_", " "), release or "", reason and f"({reason})") if part
-            )
-        )
-        self._complain(self._journal.complaint)
+        entry = self._notes.add(event, release, reason, **more)
         if self._active is not None and self._active.spoken:
             self._active.send({"type": "journal", "entry": entry})
 
-    def _complain(self, text: str) -> None:
-        if text and text != self._complaint:
-            self._say(text)
-        self._complaint = text
-
-
-MESSAGES: dict[str, Callable[[Launcher, Life, Message], None]] = {
-    "hello": Launcher._hello,
-    "stage": Launcher._stage,
-    "switch": Launcher._switch,
-}
 
 ACTIONS: dict[type[Any], Callable[[Launcher, Any], None]] = {
     ev.Save: Launcher._save,
     ev.Spawn: Launcher._spawn,
     ev.SpawnStandby: Launcher._spawn_standby,
     ev.Activate: Launcher._activate,
-    ev.Drain: Launcher._drain,
-    ev.Reload: Launcher._reload,
+    ev.Drain: lambda launcher, _: launcher._tell({"type": "drain"}),
+    ev.Reload: lambda launcher, _: launcher._tell({"type": "reload"}),
     ev.End: Launcher._end,
     ev.EndStandby: Launcher._end_standby,
     ev.Answer: Launcher._answer,
     ev.Leave: Launcher._leave,
-    ev.Note: Launcher._noted,
+    ev.Note: lambda launcher, action: launcher._note(*action),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+from typing import Any
 
 from launcher.disk import Disk
 
@@ -27,6 +28,17 @@ class LifeLog:
         self._fd: int | None = None
         self._open(path)
         os.set_blocking(pipe, False)
+
+    @classmethod
+    def resume(cls, disk: Disk, path: str, state: dict[str, Any]) -> LifeLog:
+        log = cls.__new__(cls)
+        log._disk, log._path, log.pipe, log._show = disk, path, state["pipe"], state["show"]
+        log._size, log._fd = state["size"], state["fd"]
+        return log
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` needs after this process has executed other code."""
+        return {"pipe": self.pipe, "show": self._show, "size": self._size, "fd": self._fd}
 
     def step(self) -> bool:
         """Move what is there; False when nothing will come any more."""

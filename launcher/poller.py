@@ -93,6 +93,13 @@ class Poller:
             if due is not None:
                 due()
 
+    def arrived(self) -> list[int]:
+        """The signals that have arrived and not been acted on; they are the caller's now."""
+        try:
+            return list(dict.fromkeys(os.read(self._wake_read, 4096)))
+        except BlockingIOError:
+            return []
+
     def close(self) -> None:
         signal.set_wakeup_fd(self._wake_before)
         for number, handler in self._before.items():
@@ -102,11 +109,7 @@ class Poller:
         os.close(self._wake_write)
 
     def _signals(self, _mask: int) -> None:
-        try:
-            numbers = os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            return
-        for number in dict.fromkeys(numbers):  # two of a kind at once are one, as everywhere with signals
+        for number in self.arrived():  # two of a kind at once are one, as everywhere with signals
             call = self._on_signal.get(number)
             if call is not None:
                 call(number)

@@ -9,6 +9,7 @@ the daemon that bytes have come, `room` tells us that it has taken some.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from launcher.poller import READ, Poller, Timer
 from launcher.protocol.capture import Capture
@@ -19,15 +20,38 @@ from launcher.protocol.wake import Wake
 class Tap:
     """Made on the daemon's word at its offset `base`; it lives on over deaths of daemons, until `close`."""
 
-    def __init__(self, poller: Poller, base: int, ring_bytes: int, slots: int, log_wait: float) -> None:
-        self._poller = poller
-        self.ring = Ring.create(base, ring_bytes, slots, map_data=False)
-        self.acks = Acks.create(base)
-        self.bell, self.room = Wake(), Wake()
-        self._capture = Capture(self.ring, self.acks, log_wait=log_wait)
+    def __init__(
+        self, poller: Poller, ring: Ring, acks: Acks, bell: Wake, room: Wake, log_wait: float
+    ) -> None:
+        self._poller, self.ring, self.acks, self.bell, self.room = poller, ring, acks, bell, room
+        self._capture = Capture(ring, acks, log_wait=log_wait)
         self._polled: set[int] = set()
         self._timer: Timer | None = None
-        self._arm()
+
+    @classmethod
+    def create(cls, poller: Poller, base: int, ring_bytes: int, slots: int, log_wait: float) -> Tap:
+        ring = Ring.create(base, ring_bytes, slots, map_data=False)
+        return cls(poller, ring, Acks.create(base), Wake(), Wake(), log_wait)
+
+    @classmethod
+    def resume(cls, poller: Poller, state: dict[str, Any]) -> Tap:
+        """The same one again, after this process has executed other code: not a byte has gone another way."""
+        ring, acks = Ring(state["ring"], map_data=False), Acks(state["acks"], write=True)
+        bell, room = Wake.resume(*state["bell"]), Wake.resume(*state["room"])
+        tap = cls(poller, ring, acks, bell, room, state["log_wait"])
+        tap._capture.resume(state["capture"])
+        poller.after(0, tap._step)
+        return tap
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "ring": self.ring.fd,
+            "acks": self.acks.fd,
+            "bell": [self.bell.fd, self.bell.ring_fd],
+            "room": [self.room.fd, self.room.ring_fd],
+            "log_wait": self._capture.log_wait,
+            "capture": self._capture.state(),
+        }
 
     def handles(self) -> list[int]:
         """What the daemon gets: ring, acks, the bell to wait on, the room to ring."""

@@ -14,6 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from launcher.protocol.messages import FD_LIMIT, LIMIT, BadMessageError, Message, decode, encode
 
@@ -48,6 +49,23 @@ class Channel:
         self._in = bytearray()
         self._in_fds: list[int] = []
         sock.setblocking(False)
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` needs after this process has executed other code, beside the descriptors named in it."""
+        return {
+            "fd": self.socket.fileno(),
+            "out": [[data.hex(), fds] for data, fds in self._out],
+            "in": self._in.hex(),
+            "in_fds": self._in_fds,
+        }
+
+    @classmethod
+    def resume(cls, state: dict[str, Any]) -> Channel:
+        channel = cls(socket.socket(fileno=state["fd"]))
+        channel._out.extend((bytes.fromhex(data), list(fds)) for data, fds in state["out"])
+        channel._in += bytes.fromhex(state["in"])
+        channel._in_fds = list(state["in_fds"])
+        return channel
 
     def fileno(self) -> int:
         return self.socket.fileno()

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from launcher.protocol import child
 
@@ -117,6 +117,12 @@ class Family:
         self._first: int | None = first
         self._known: set[tuple[int, str]] = set()
         self._strangers: set[int] = set()  # our children that are no kin, at the last look
+
+    def state(self) -> dict[str, Any]:
+        return {"first": self._first, "known": sorted(self._known)}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._first, self._known = state["first"], {(pid, start) for pid, start in state["known"]}
 
     def forget_first(self) -> None:
         """The first process is reaped: its number may now belong to anybody."""

@@ -36,6 +36,10 @@ descriptors. Unknown types and fields are ignored, so either side may be newer. 
       hello    {protocol: [lowest, highest]}       answered by welcome; health is asked at once
       stage    {release}                           it lies complete in releases/: remember it as the staged one
       switch   {release}                           start it as a standby and hand over when it is healthy
+      replace  {path}                              go on with the launcher code at this absolute path (a zip or a package's
+                                                   folder), in the same process and with all that is kept: answered by
+                                                   replaced, or refused when it is not fit. SIGUSR2 to the launcher does the
+                                                   same with ATT_HOME/launcher.pyz, or with its own code read again
     daemon → launcher, for the managed app; each with a number `n`, answered by one `reply` with the same `n`; only the
     active life is served. Wrong ones are answered with `error: {kind, text, …}` and change nothing
       log      {log, base, ring_bytes, slots, log_wait}   the ring of a log (`launcher.protocol.ring`), made at offset
@@ -61,6 +65,7 @@ descriptors. Unknown types and fields are ignored, so either side may be newer. 
       journal  {entry}                             an entry that was just written to launcher.ndjson
       drain    {}                                  accept no more, finish what is short, leave with 75
       activate {}                                  to a standby: you are the active one now
+      replaced {launcher}                          the launcher runs other code, of this version
       reload   {}                                  SIGHUP came: read the configuration again
       refused  {of, reason}                        a message that could not be served
 """

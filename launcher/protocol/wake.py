@@ -24,6 +24,14 @@ class Wake:
             os.set_blocking(self.fd, False)
             os.set_blocking(self.ring_fd, False)
 
+    @classmethod
+    def resume(cls, fd: int, ring_fd: int) -> Wake:
+        """The same one again, after this process has executed other code."""
+        wake = cls.__new__(cls)
+        wake.fd, wake.ring_fd = fd, ring_fd
+        wake._eventfd = fd == ring_fd
+        return wake
+
     def ring(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is rung already
             os.write(self.ring_fd, (1).to_bytes(8, "little") if self._eventfd else b"\1")

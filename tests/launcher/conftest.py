@@ -73,10 +73,18 @@ def lines(path: Path) -> list[dict[str, Any]]:
 class Launched:
     """One launcher process."""
 
-    def __init__(self, home: Home, *flags: str, env: dict[str, str] | None = None, **popen: Any) -> None:
+    def __init__(
+        self,
+        home: Home,
+        *flags: str,
+        env: dict[str, str] | None = None,
+        code: Path | None = None,
+        **popen: Any,
+    ) -> None:
         self.home = home
         self.skip = len(home.journal())
-        command = [sys.executable, "-m", "launcher", "--home", str(home.path), "--listen", "127.0.0.1:0"]
+        words = ["-m", "launcher"] if code is None else [str(code)]
+        command = [sys.executable, *words, "--home", str(home.path), "--listen", "127.0.0.1:0"]
         command += ["--module", "tests.launcher.fake_daemon", *flags]
         self.process = subprocess.Popen(
             command,

@@ -122,6 +122,8 @@ class Fake:
         }
         if word == "say":
             self.channel.send({"type": rest[0], "release": rest[1]})
+        elif word == "replace":
+            self.channel.send({"type": "replace", "path": "/" + "/".join(rest)})
         elif word == "garbage":
             self.channel.socket.setblocking(True)
             for piece in (b"\xff\x00", b"[]", b"{}", b'{"type": 3}', b"x" * 100_000, b'{"type": "unknown"}'):

@@ -114,6 +114,9 @@ class Keeping(Fake):
                 answer = {"pid": os.spawnlp(os.P_NOWAIT, "setsid", "setsid", "sleep", "300")}
             case ["bad", kind]:
                 answer = self.ask(kind)[0]
+            case ["replace", *path]:
+                self.channel.send({"type": "replace", "path": "/" + "/".join(path)})
+                answer = {}
             case ["exit", code]:
                 sys.exit(int(code))
             case _:

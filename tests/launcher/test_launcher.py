@@ -202,7 +202,7 @@ def test_a_daemon_that_never_gets_healthy_is_started_again(home: Home, launch: L
 
 def test_somebody_elses_health_is_not_the_daemons(home: Home, launch: Launch) -> None:
     home.behave(installed={"claims": "r9"})
-    att = launch("--start", "0.5")
+    att = launch("--start", "2")
     assert "not healthy" in att.wait_for("unhealthy")["reason"]
     assert "somebody else" in att.wait_for("exited")["reason"]
 

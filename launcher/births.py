@@ -1,0 +1,76 @@
+"""How a life of the daemon comes about: its program, its name, its health socket, its log."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from launcher import output
+from launcher.home import Home, MissingReleaseError, Program
+from launcher.life import Birth, Life, Pace
+from launcher.poller import Poller
+from launcher.protocol.messages import Message
+from launcher.settings import Settings
+from launcher.system import address_text
+
+OnHealth = Callable[[Life, bool, str], None]
+OnMessage = Callable[[Life, Message, list[int]], None]
+
+
+class Births:
+    """`count` numbers the lives, over all of the launcher's own changes of code."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        home: Home,
+        settings: Settings,
+        default: Program,
+        listener: socket.socket,
+        env: Mapping[str, str],
+        on_health: OnHealth,
+        on_message: OnMessage,
+    ) -> None:
+        self._poller, self._home, self._settings, self._default = poller, home, settings, default
+        self._listener, self._env = listener, env
+        self._on_health, self._on_message = on_health, on_message
+        self._pace = Pace.for_hang(settings.hang)
+        self.count = 0
+
+    def born(self, release: str, safe: bool, standby: bool) -> Life | str:
+        """The new life, or why there is none."""
+        self.count += 1
+        boot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
+        try:
+            program = self._home.program(release, self._default)
+            birth = Birth(
+                release=release,
+                boot_id=boot_id,
+                program=program,
+                arguments=self._settings.arguments,
+                safe=safe,
+                standby=standby,
+                home=self._home.path,
+                health_socket=os.path.join(self._home.run_path, f"health-{self.count:08d}.sock"),
+                log=os.path.join(self._home.lives_path, f"{boot_id}.log"),
+            )
+            life = self._life(birth)
+            life.start(self._listener.fileno(), address_text(self._listener), self._env, show=2)
+        except (OSError, MissingReleaseError) as error:
+            return str(error)
+        output.prune(self._home.lives_path)
+        return life
+
+    def resumed(self, state: Mapping[str, Any] | None) -> Life | None:
+        """A life that was born under other code of the launcher."""
+        if state is None:
+            return None
+        life = self._life(Birth.from_state(state["birth"]))
+        life.resume(state)
+        return life
+
+    def _life(self, birth: Birth) -> Life:
+        return Life(self._poller, self._home.disk, birth, self._pace, self._on_health, self._on_message)
