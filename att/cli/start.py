@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -80,8 +81,7 @@ def _up(ctx: click.Context, /, **given: Any) -> None:
     environ = {**os.environ, **_variables(given, settings)}
     command = [
         sys.executable,
-        "-m",
-        "launcher",
+        *_launcher(settings.home),
         "--home",
         str(settings.home),
         "--listen",
@@ -90,6 +90,19 @@ def _up(ctx: click.Context, /, **given: Any) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, command, environ)  # noqa: S606  becomes the launcher
+
+
+def _launcher(home: Path) -> list[str]:
+    """How the launcher is started: as its one file in the home, out of reach of any release; else from its package."""
+    from att.release.disk import Disk
+    from att.release.zipapp import write_launcher
+
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [str(write_launcher(Disk(), home))]
+    except OSError as fault:
+        click.echo(f"Warning: the launcher is not started from its own file: {fault}", err=True)
+        return ["-m", "launcher"]
 
 
 def _variables(given: Mapping[str, Any], settings: config.Settings) -> dict[str, str]:

@@ -61,21 +61,26 @@ class Releases:
         self._events, self._environ, self._keep, self._run = events, environ, keep, run
         self._clearing = asyncio.Lock()
         self._finding = asyncio.Lock()
+        self._tidied = asyncio.Event()  # before that, what is half made is an earlier life's
         self._tasks: set[asyncio.Task[None]] = set()
         if self.words is not None:
             self.words.on_entry(self._heard)
 
     async def open(self) -> None:
+        """Begin to tidy up: nobody waits for that but who wants to make a release."""
+        if self.words is not None:
+            self._soon(self._tidy())
+
+    async def _tidy(self) -> None:
         """Clear what an earlier life left half made, and have `ATT_HOME/bin/att` lead to this release."""
-        if self.words is None:
-            return
         try:
+            await asyncio.to_thread(self._point)
             for name in await asyncio.to_thread(self.shelf.clear):
                 log.info("cleared", release=name, reason="its making did not come to an end")
-            await asyncio.to_thread(self._point)
         except OSError as fault:
             log.warning("releases_not_cleared", reason=str(fault))
-        self._soon(self.prune())
+        self._tidied.set()
+        await self.prune()
 
     async def aclose(self) -> None:
         if self.words is not None:
@@ -83,7 +88,7 @@ class Releases:
         if self.staging is not None:
             await self.staging.cancel()
         for task in self._tasks:
-            if task.get_name() == "prune":
+            if task.get_name() in ("prune", "_tidy"):
                 task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -174,6 +179,7 @@ class Releases:
     async def stage(self, told: str, repository: str | None, call: Call) -> Release:
         """Begin to make a release; it is the launcher's staged one when it is made."""
         self._need_launcher()
+        await self._tidied.wait()
         async with self._finding:
             self._refuse_while_making()
             meant = await source.find(told, Path(repository) if repository else self._repository())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from att.release import zipapp
@@ -12,6 +13,7 @@ from att.release.disk import Disk
 from att.release.shim import point_at, write_shim
 from tests.att.release.house import add_release
 
+ROOT = Path(__file__).resolve().parents[3]
 ECHO = '#!/bin/sh\necho "$0 $@ $ATT_HOME"\n'
 
 
@@ -29,6 +31,23 @@ def test_the_same_sources_give_the_same_bytes_in_any_order() -> None:
     turned = dict(reversed(files.items()))
     assert zipapp.archive(files) == zipapp.archive(turned)
     assert zipapp.archive(files) != zipapp.archive(files | {"launcher/loop.py": b""})
+    program = "import sys; from att.release import zipapp; sys.stdout.buffer.write(zipapp.archive(zipapp.sources()))"
+    env = {"PYTHONPATH": str(ROOT)}
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=env | {"PYTHONHASHSEED": seed}, capture_output=True
+        )
+        assert done.stdout == zipapp.archive(files)
+
+
+def test_another_python_takes_the_source(tmp_path: Path) -> None:
+    files = zipapp.with_code({"launcher/__init__.py": b"", "launcher/__main__.py": b"def main(): return 7\n"})
+    strange = {name: b"\0\0\0\0" + code[4:] for name, code in files.items() if name.endswith("c")}
+    path = tmp_path / "x.pyz"
+    with zipfile.ZipFile(path, "w") as out:
+        for name, content in {**files, **strange, "__main__.py": zipapp.MAIN}.items():
+            out.writestr(name, content)
+    assert subprocess.run([sys.executable, "-I", "-S", str(path)]).returncode == 7
 
 
 def test_the_file_is_written_only_when_it_differs(tmp_path: Path) -> None:
