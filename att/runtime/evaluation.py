@@ -16,7 +16,14 @@ from typing import Any
 from att.runtime import shortrun, truth
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
-from att.runtime.errors import EvalFailed, EvalNotInstalled, EvalTimeout, InvalidNatConfig
+from att.runtime.errors import (
+    EnvironmentNotBuilt,
+    EvalFailed,
+    EvalNotInstalled,
+    EvalTimeout,
+    InvalidNatConfig,
+    NoConfig,
+)
 from att.runtime.models import EvalFile, EvalResult, EvalRuntime
 from att.runtime.nat import line_of
 from att.runtime.preflight import Ready
@@ -86,8 +93,10 @@ async def run(
 async def evaluate(ask: EvalRuntime, ready: Ready) -> EvalResult:
     """The whole of it for a project that was looked over: checks, command, private TMPDIR, results."""
     place, found = ready.place, ready.environment
-    if place.config is None or not found.usable:
-        raise EvalFailed("the project has no NAT config or environment to evaluate")
+    if place.config is None:
+        raise NoConfig(f"{place.project_id} has no NAT config to evaluate")
+    if not found.usable:
+        raise EnvironmentNotBuilt(f"{place.project_id}: {found.reason}", reason=found.reason)
     if not isinstance(place.config.data.get("eval"), dict):
         raise InvalidNatConfig(
             "the config has no `eval` section", hint="Add `eval:` with a dataset to the config."

@@ -257,7 +257,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         for name in ("other", "app"):
             daemon.project(name, talk, ALIVE)
             assert daemon.ask("POST", f"/projects/{name}/runtime/start").status == 200
-        lines = eventually_sync(lambda: len(got := log_lines(daemon, "app")) == 10 and got)
+        lines = eventually_sync(lambda: got if len(got := log_lines(daemon, "app")) == 10 else [])
         fill(disk / "filler")
         with nothing_changes(daemon):
             for _ in range(2):
@@ -274,7 +274,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         (disk / "filler").unlink()
         assert whole(daemon.home)
         with running(daemon.home) as again:
-            found = eventually_sync(lambda: len(got := log_lines(again, "app")) == 20 and got)
+            found = eventually_sync(lambda: got if len(got := log_lines(again, "app")) == 20 else [])
             assert found[:10] == lines
             assert again.ask("POST", "/projects", {"name": "new", "template": "echo"}).status == 201
 
@@ -292,7 +292,7 @@ def test_an_app_goes_on_when_its_log_cannot_be_kept(tmp_path: Path) -> None:
 
         def health(status: str) -> Any:
             now = daemon.ask("GET", "/health").json
-            return now["status"] == status and now
+            return now if now["status"] == status else None
 
         found = eventually_sync(lambda: health("degraded"))
         (check,) = [check for check in found["checks"] if not check["ok"]]
