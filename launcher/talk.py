@@ -54,6 +54,9 @@ class Talk:
                 handler(self, life, message)
             elif message["type"] in REQUESTS:
                 self._request(life, message, fds)
+            elif isinstance(message.get("n"), int):  # a request that a later version knows
+                why = {"kind": "unknown_request", "text": f"{message['type']} is not known to this launcher"}
+                life.send({"type": "reply", "n": message["n"], "error": why})
         finally:
             for fd in fds:
                 os.close(fd)

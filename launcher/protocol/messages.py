@@ -30,7 +30,8 @@ is wrong; anything else is a crash. SIGTERM asks it to stop within the grace (30
 with 0.
 
 **Messages** are JSON objects with a `type`, one a packet, at most `LIMIT` bytes, with at most `FD_LIMIT`
-descriptors. Unknown types and fields are ignored, so either side may be newer. The daemon speaks first.
+descriptors. Unknown types and fields are ignored, so either side may be newer (an unknown type with a number `n` is
+answered with the error `unknown_request`). The daemon speaks first.
 
     daemon → launcher
       hello    {protocol: [lowest, highest]}       answered by welcome; health is asked at once

@@ -122,6 +122,10 @@ class Fake:
         }
         if word == "say":
             self.channel.send({"type": rest[0], "release": rest[1]})
+        elif word == "hello":
+            self.channel.send({"type": "hello", "protocol": [int(number) for number in rest], "more": {}})
+        elif word == "request":
+            self.channel.send({"type": rest[0], "n": 1})
         elif word == "replace":
             self.channel.send({"type": "replace", "path": "/" + "/".join(rest)})
         elif word == "garbage":

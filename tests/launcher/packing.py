@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launcher.pack import packed, sources
-
-ROOT = Path(__file__).resolve().parents[2]
+from att.release.zipapp import archive, sources
 
 
 def pack(path: Path, *exchanged: tuple[str, str, str]) -> Path:
     """`exchanged`: file below launcher/, a text that it holds once, and what stands there instead."""
-    texts = sources(str(ROOT / "launcher"))
+    files = sources()
     for name, before, after in exchanged:
-        assert texts[f"launcher/{name}"].count(before) == 1, (name, before)
-        texts[f"launcher/{name}"] = texts[f"launcher/{name}"].replace(before, after)
+        assert files[f"launcher/{name}"].count(before.encode()) == 1, (name, before)
+        files[f"launcher/{name}"] = files[f"launcher/{name}"].replace(before.encode(), after.encode())
     beside = path.with_suffix(".new")
-    beside.write_bytes(packed(texts))
+    beside.write_bytes(archive(files))
     beside.rename(path)
     return path
 
