@@ -23,6 +23,7 @@ from launcher.poller import READ, WRITE, Poller, Timer
 from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError, FullError, pair
 from launcher.protocol.messages import BadMessageError, Message
+from launcher.record import INSTALLED
 
 LISTEN_AT, CONTROL_AT = 3, 4
 HIGH = 64  # descriptors are first moved out of the way of the numbers they get in the child
@@ -145,7 +146,9 @@ class Life:
         self._timer = self._poller.after(0, self._ask)
 
     def _command(self) -> list[str]:
-        return [self.birth.program.python, "-m", self.birth.program.module, *self.birth.arguments]
+        # a release is its own environment: nothing that happens to lie in the current folder is taken for it
+        safe = [] if self.birth.release == INSTALLED else ["-P"]
+        return [self.birth.program.python, *safe, "-m", self.birth.program.module, *self.birth.arguments]
 
     def _environment(self, env: Mapping[str, str], listen: str) -> dict[str, str]:
         birth = self.birth

@@ -1,5 +1,5 @@
-"""The launcher's journal as events: each entry of `launcher.ndjson` becomes one event `launcher.*`, once, whoever lived meanwhile; what
-it tells of a release, also one `release.*`.
+"""The launcher's journal as events: each entry of `launcher.ndjson` becomes one event `launcher.*`, once, whoever lived meanwhile.
+What it tells of a release becomes one of `release.*` besides.
 
 How far it was read is kept in the store, in the very transaction that writes the events. A file that is another one, or shorter
 than what was read of it, is read from its beginning; entries that are known by number and time are passed over.
