@@ -9,6 +9,9 @@ contract names: 0 asked to stop, 75 start me again, 78 the configuration is wron
 
 from __future__ import annotations
 
+from att import early  # before all that is slow to load
+
+# isort: split
 import asyncio
 import contextlib
 import os
@@ -66,6 +69,7 @@ def own_version() -> str:
 def serve(settings: Settings, *, standalone: bool = True) -> int:
     """Run the daemon until it is told to leave; its exit code. Without a launcher it keeps the processes itself."""
     logging.configure(settings.log_level)
+    early.loaded()
     parent = None if standalone else Parent.find(os.environ)
     try:
         with contextlib.ExitStack() as held:
