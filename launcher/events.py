@@ -42,9 +42,12 @@ class Unhealthy(NamedTuple):
 
 
 class Died(NamedTuple):
+    """`outside`: when we ended it, somebody else had stopped it; that is no verdict about a release."""
+
     kind: Kind
     text: str = ""
     app: bool = False  # a managed app lives
+    outside: bool = False
 
 
 class Staged(NamedTuple):
@@ -62,6 +65,7 @@ class StandbyHealthy(NamedTuple):
 class StandbyLost(NamedTuple):
     kind: Kind
     text: str = ""
+    outside: bool = False
 
 
 class StopAsked(NamedTuple):

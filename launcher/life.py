@@ -24,6 +24,7 @@ from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError, FullError, pair
 from launcher.protocol.messages import BadMessageError, Message
 from launcher.record import INSTALLED
+from launcher.system import is_stopped
 
 LISTEN_AT, CONTROL_AT = 3, 4
 HIGH = 64  # descriptors are first moved out of the way of the numbers they get in the child
@@ -79,6 +80,7 @@ class Life:
         self.birth, self.pid = birth, 0
         self.born = poller.clock()
         self.ended = False  # by us
+        self.stopped = False  # by somebody else, when we ended it
         self.dying = False  # it has ended; what it left is being ended
         self.spoken = False  # a version was agreed on
         self.last_why = ""
@@ -172,6 +174,7 @@ class Life:
 
     def end(self, force: bool) -> None:
         self.ended = True
+        self.stopped = force and is_stopped(self.pid)
         self.signal(signal.SIGKILL if force else signal.SIGTERM)
         if not force:
             self.signal(signal.SIGCONT)  # a stopped one hears nothing before it goes on

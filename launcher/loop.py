@@ -16,7 +16,7 @@ from typing import Any
 
 from launcher import events as ev
 from launcher.answer import Answerer
-from launcher.births import Births
+from launcher.births import Births, NotBorn
 from launcher.boot import Boot
 from launcher.clearing import Clearing, clear_life
 from launcher.events import State as Now
@@ -262,16 +262,16 @@ class Launcher:
             self._note("cleared", life.birth.release, f"{len(cleared.ended)} processes were left{left}")
         status = os.waitstatus_to_exitcode(os.waitpid(life.pid, 0)[1])
         kind = kind_of(status)
-        if kind is Kind.KILLED and life.ended:
+        if kind is Kind.KILLED and life.ended and not life.stopped:
             kind = Kind.HUNG
         life.buried()
         text = f"{status_text(status)}{' after ' + life.last_why if life.last_why and life.ended else ''}"
         if life is self._active:
             self._active = None
-            self._step(ev.Died(kind, text, app=self._keeper.alive))
+            self._step(ev.Died(kind, text, app=self._keeper.alive, outside=life.stopped))
         else:
             self._standby = None
-            self._step(ev.StandbyLost(kind, text))
+            self._step(ev.StandbyLost(kind, text, outside=life.stopped))
 
     def _health(self, life: Life, well: bool, why: str) -> None:
         if life is self._standby:
@@ -308,15 +308,15 @@ class Launcher:
     def _spawn(self, action: ev.Spawn) -> None:
         self._answer_no_more()
         life = self._born(action.release, action.safe, standby=False)
-        if isinstance(life, str):
-            self._step_later(ev.Died(Kind.MISSING, life, app=self._keeper.alive))
+        if isinstance(life, NotBorn):
+            self._step_later(ev.Died(life.kind, life.why, app=self._keeper.alive))
         else:
             self._active = life
 
     def _spawn_standby(self, action: ev.SpawnStandby) -> None:
         life = self._born(action.release, False, standby=True)
-        if isinstance(life, str):
-            self._step_later(ev.StandbyLost(Kind.MISSING, life))
+        if isinstance(life, NotBorn):
+            self._step_later(ev.StandbyLost(life.kind, life.why))
         else:
             self._standby = life
 
@@ -324,7 +324,7 @@ class Launcher:
         """After the actions that are being done."""
         self._poller.after(0, lambda: self._step(event))
 
-    def _born(self, release: str, safe: bool, standby: bool) -> Life | str:
+    def _born(self, release: str, safe: bool, standby: bool) -> Life | NotBorn:
         life = self._births.born(release, safe, standby)
         if isinstance(life, Life):
             mode = "safe mode" if safe else "standby" if standby else ""

@@ -150,7 +150,8 @@ class Rules:
 
     def _died(self, event: ev.Died, now: float) -> None:
         record = self.record
-        kind = self._ending if self.state is State.ENDING else event.kind
+        ended = self.state is State.ENDING and not event.outside
+        kind = self._ending if ended else event.kind
         release, healthy, self.active, self._was_healthy = self.active, self._was_healthy, None, False
         self._out.append(ev.Note("exited", release, event.text or kind.value))
         if healthy and now >= self._healthy_since + self.limits.reset_after:
@@ -318,7 +319,7 @@ class Rules:
         self.standby, self.standby_ready, self._standby_until = None, False, None
         if lost is None:
             return
-        kind = Kind.HUNG if hung else event.kind
+        kind = Kind.HUNG if hung and not event.outside else event.kind
         if self.record.state(lost) is ReleaseState.TRYING:
             if kind is Kind.KILLED or self.state is State.LEAVING:
                 self.record.mark(lost, ReleaseState.STAGED, event.text)

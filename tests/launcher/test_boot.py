@@ -162,6 +162,16 @@ def test_kills_from_outside_never_make_a_release_failed() -> None:
     assert boot.active == "r2"
 
 
+def test_one_that_somebody_stopped_while_it_started_is_no_verdict() -> None:
+    boot = started(Boot(record(r2=GOOD, r3=STAGED)))
+    boot.step(ev.Staged("r3"), 1.0)
+    boot.step(ev.Died(Kind.RESTART), 2.0)
+    assert boot.active == "r3"
+    assert ev.End(force=True) in boot.step(ev.Tick(), 62.0)
+    assert "rolled_back" not in notes(boot.step(ev.Died(Kind.KILLED, outside=True), 62.1))
+    assert boot.record.state("r3") is TRYING
+
+
 def test_what_was_good_is_remembered_at_birth_not_read_at_death() -> None:
     """The daemon moves `staged` before it dies: the life that died is still the old release."""
     boot = started(Boot(record(r2=TRYING, r1=GOOD)))
@@ -310,6 +320,14 @@ def test_a_standby_that_never_gets_healthy_is_ended_and_failed() -> None:
     assert ev.EndStandby(force=True) in boot.step(ev.Tick(), 61.0)
     boot.step(ev.StandbyLost(Kind.KILLED), 61.1)
     assert boot.record.state("r3") is FAILED
+
+
+def test_a_standby_that_somebody_stopped_is_no_verdict() -> None:
+    boot = started(Boot(record(r2=GOOD, r3=STAGED)))
+    boot.step(ev.SwitchAsked("r3"), 1.0)
+    boot.step(ev.Tick(), 61.0)
+    boot.step(ev.StandbyLost(Kind.KILLED, outside=True), 61.1)
+    assert boot.record.state("r3") is STAGED
 
 
 def test_an_old_one_that_does_not_drain_is_ended_and_the_standby_takes_over() -> None:

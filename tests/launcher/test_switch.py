@@ -135,13 +135,17 @@ def test_one_that_dies_when_it_is_made_the_active_one_is_rolled_back(home: Home,
     assert att.get()["release"] == "installed"
 
 
-def test_a_standby_killed_from_outside_is_no_verdict(home: Home, launch: Launch) -> None:
-    att = launch()
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("behaviour", [{"deaf": True}, {"late": 0.3}])
+def test_a_standby_killed_or_stopped_from_outside_is_no_verdict(
+    home: Home, launch: Launch, number: int, behaviour: dict[str, object]
+) -> None:
+    att = launch("--start", "1.5")
     att.wait_for("healthy")
-    stage(att, home, "r1", deaf=True)
+    stage(att, home, "r1", **behaviour)
     att.get("/say/switch/r1")
     att.wait_for("started", "r1")
-    os.kill(eventually_sync(lambda: home.births()[1:])[0]["pid"], signal.SIGKILL)
+    os.kill(eventually_sync(lambda: home.births()[1:])[0]["pid"], number)
     att.wait_for("standby_lost", "r1")
     assert home.state("r1") == "staged"
 
