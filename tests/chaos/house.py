@@ -21,7 +21,9 @@ from tests.launcher.conftest import ENV, ROOT, lines
 from tests.support import eventually_sync, free_port
 
 RATE = 5000
-PACE = {"hang": 6.0, "start": 8.0, "probation": 1.0, "grace": 10.0, "drain": 6.0, "retry": 5.0}
+# a release that hangs must be found out within its probation, which takes 60 % of `hang`
+PACE = {"hang": 6.0, "start": 10.0, "probation": 4.5, "grace": 10.0, "drain": 6.0, "retry": 5.0}
+BRISK = PACE | {"probation": 1.0}  # for rounds without such a release
 SETTINGS = {
     "ATT_LOG_MIN_FREE_PERCENT": "0",
     "ATT_LOG_MIN_FREE": "0",

@@ -74,11 +74,13 @@ class Campaign:
     def round(self, number: int) -> Row:
         plan, began = draw(self.seed, number), time.monotonic()
         before = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
-        place, self._done = self.follower.place(), []
+        place, app, self._done = self.follower.place(), self.house.app_pid(), []
         target = self._begin(plan)
         self._act(plan.acts)
         self._settle(plan, target)
         self._look(place)
+        if not any(act.who is Who.APP for act in plan.acts) and self.house.app_pid() != app:
+            raise Broken(f"nobody touched the app, and {app} is now {self.house.app_pid()}")
         slowest = max((wait for at, wait in tuple(self.prober.waits) if at >= began), default=0.0)
         now = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
         lines, connections, probes, cut = (
