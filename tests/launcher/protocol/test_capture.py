@@ -26,21 +26,18 @@ class Rig:
         self.ring = Ring.create(0, size, slots, map_data=mapped)
         self.reader = RingReader(os.dup(self.ring.fd))
         self.acks = Acks.create(0)
-        self.reserved = 0
-        self.capture = Capture(self.ring, self.acks, log_wait=2.0, splice=splice, reserve=self._reserve)
+        self.reserved = [0]
+        self.capture = Capture(self.ring, self.acks, log_wait=2.0, splice=splice, reserve=self.reserved.append)
         out, self.out = os.pipe()
         err, self.err = os.pipe()
         self.capture.add(out, 1, STDOUT)
         self.capture.add(err, 1, STDERR)
         self.now = 100.0
 
-    def _reserve(self, end: int) -> None:
-        self.reserved = max(self.reserved, end)
-
     def step(self) -> int:
         self.now += 10.0
         moved = self.capture.step(self.now)
-        assert self.ring.end <= self.reserved
+        assert self.ring.end <= max(self.reserved)
         return moved
 
     def end_writers(self) -> None:
