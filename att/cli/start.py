@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,20 @@ def _up(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _launcher(home: Path) -> list[str]:
-    """How the launcher is started: as its one file in the home, out of reach of any release; else from its package."""
+    """How the launcher is started: as its one file in the home, out of reach of any release; else from its package.
+
+    The file of a home that somebody else keeps is left alone; the launcher itself then says who that is.
+    """
     from att.release.disk import Disk
     from att.release.zipapp import write_launcher
+    from supervisor.parent import HomeBusy, take_home
 
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [str(write_launcher(Disk(), home))]
+        with closing(take_home(home)):
+            return [str(write_launcher(Disk(), home))]
+    except HomeBusy:
+        return ["-m", "launcher"]
     except OSError as fault:
         click.echo(f"Warning: the launcher is not started from its own file: {fault}", err=True)
         return ["-m", "launcher"]

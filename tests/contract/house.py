@@ -160,7 +160,7 @@ def nothing_changes(daemon: RunningDaemon) -> Iterator[None]:
     for name, was in before.items():
         if isinstance(was, dict):
             changed = [key for key in was.keys() | after[name].keys() if was.get(key) != after[name].get(key)]
-            assert {k: after[name].get(k) for k in changed} == {k: was.get(k) for k in changed}, name
+            assert not changed, (name, {key: (was.get(key), after[name].get(key)) for key in changed})
         assert after[name] == was, name
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.att.runtime import places
 from tests.contract.house import ALIVE, PAUSE, att, nothing_changes, raw, refused, told
 from tests.daemon import RunningDaemon, running
+from tests.support import eventually_sync
 
 NAT_REFUSES = """#!/bin/sh
 echo "Error: Invalid configuration: workflow: Input tag 'ecko' found using x() does not match any of the expected tags: 'a/echo'"
@@ -135,7 +136,10 @@ def test_of_many_starts_at_once_one_wins(daemon: RunningDaemon) -> None:
                 refused(answer, 409, "runtime_already_running")
         assert daemon.ask("GET", "/projects/race/runtime/status").json["processes"] == 1
     finally:
-        assert daemon.ask("POST", START % "app").status == 200  # which ends the other
+        started = daemon.ask("POST", START % "app")  # which ends the other
+        assert started.status == 200
+        newest = f"{LOGS % 'app'}?limit=1&run={started.json['run_id']}"
+        eventually_sync(lambda: daemon.ask("GET", newest).json["lines"])
 
 
 def test_stop_when_stopped(daemon: RunningDaemon) -> None:

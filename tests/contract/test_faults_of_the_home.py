@@ -82,7 +82,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
 # -- taken
 
 
-@pytest.mark.parametrize("command", [SERVE, ["att.daemon"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [SERVE, pytest.param(["att.daemon"], marks=pytest.mark.slow)], ids=" ".join
+)
 def test_a_second_daemon_on_one_home(daemon: RunningDaemon, command: list[str]) -> None:
     with nothing_changes(daemon):
         line = cannot_start(try_to_serve(daemon.home, free_port(), *command), "home_in_use")
@@ -156,7 +158,7 @@ def held_back() -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("rights", [0o000, 0o300, 0o500], ids=oct)
+@pytest.mark.parametrize("rights", [0o000, pytest.param(0o300, marks=pytest.mark.slow), 0o500])
 def test_an_unreadable_state_folder(tmp_path: Path, rights: int) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)

@@ -4,6 +4,7 @@ answer, good or bad, the same at both doors of a real daemon."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -297,7 +298,7 @@ def same_each_time(told: Any) -> Any:
         return {key: same_each_time(value) if key not in ANEW else None for key, value in told.items()}
     if isinstance(told, list):
         return [same_each_time(each) for each in told]
-    return told
+    return re.sub(r"after \d+ ms", "after some ms", told) if isinstance(told, str) else told
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
