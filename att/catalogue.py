@@ -125,7 +125,8 @@ class Operation:
         return tuple(
             name
             for name, info in self.input.model_fields.items()
-            if name not in inside and (self.method in ("GET", "DELETE") or any(m is Query for m in info.metadata))
+            if name not in inside
+            and (self.method in ("GET", "DELETE") or any(m is Query for m in info.metadata))
         )
 
     @property
@@ -171,7 +172,9 @@ class Room:
             parameters = list(inspect.signature(function).parameters)
             told = (inspect.getdoc(function) or "").partition("\n")
             if not issubclass(hints[parameters[0]], BaseModel):
-                raise TypeError(f"the first parameter of {function.__qualname__} must be a model that is loaded")
+                raise TypeError(
+                    f"the first parameter of {function.__qualname__} must be a model that is loaded"
+                )
             entry = Operation(
                 name=name or f"{self.name}.{function.__name__}",
                 summary=told[0],
@@ -243,7 +246,9 @@ class Bound:
         try:
             return self.collaborators[kind]
         except KeyError:
-            raise LookupError(f"{self.operation.name} needs a {kind.__name__}, which the daemon does not have") from None
+            raise LookupError(
+                f"{self.operation.name} needs a {kind.__name__}, which the daemon does not have"
+            ) from None
 
     def check(self) -> None:
         """LookupError when a collaborator of the operation or of one of its streams is missing."""

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -97,9 +98,8 @@ def test_yes_answers_the_question(house: Served) -> None:
 
 
 def stand_in(folder: Path, code: str) -> None:
-    (folder / "launcher").mkdir()
-    (folder / "launcher" / "__init__.py").write_text("")
-    (folder / "launcher" / "__main__.py").write_text(code)
+    shutil.copytree(ROOT / "launcher", folder / "launcher")
+    (folder / "launcher" / "__main__.py").write_text(f"{code}\ndef main():\n    return 0\n")
 
 
 def test_up_becomes_the_launcher_and_hands_the_settings_on(tmp_path: Path) -> None:
