@@ -17,6 +17,7 @@ from typing import Any
 from launcher.protocol.child import KEEPER_MARK
 from launcher.protocol.kin import children, marks, read
 from tests.daemon import ROOT, Answer, RunningDaemon, environment
+from tests.support import eventually_sync
 
 PAUSE = [sys.executable, "-c", "import signal; print('here I am', flush=True); signal.pause()"]
 ALIVE = "[[runtime.probe]]\nkind = 'process'\n"
@@ -162,6 +163,14 @@ def nothing_changes(daemon: RunningDaemon) -> Iterator[None]:
             changed = [key for key in was.keys() | after[name].keys() if was.get(key) != after[name].get(key)]
             assert not changed, (name, {key: (was.get(key), after[name].get(key)) for key in changed})
         assert after[name] == was, name
+
+
+def begin(daemon: RunningDaemon, project: str) -> None:
+    """Start an app, and return when it has said its first line: from then on it is still."""
+    started = daemon.ask("POST", f"/projects/{project}/runtime/start")
+    assert started.status == 200, started.text
+    newest = f"/projects/{project}/runtime/logs?limit=1&run={started.json['run_id']}"
+    eventually_sync(lambda: daemon.ask("GET", newest).json["lines"])
 
 
 def counts(pid: int) -> dict[str, int]:

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.att.runtime import places
-from tests.contract.house import ALIVE, PAUSE, att, nothing_changes, raw, refused, told
+from tests.contract.house import ALIVE, PAUSE, att, begin, nothing_changes, raw, refused, told
 from tests.daemon import RunningDaemon, running
-from tests.support import eventually_sync
 
 NAT_REFUSES = """#!/bin/sh
 echo "Error: Invalid configuration: workflow: Input tag 'ecko' found using x() does not match any of the expected tags: 'a/echo'"
@@ -32,7 +31,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
         daemon.project("app", PAUSE, ALIVE)
         daemon.project("other", PAUSE, ALIVE)
         for name in ("other", "app"):  # both have a log; `app` is the one that runs
-            assert daemon.ask("POST", START % name).status == 200
+            begin(daemon, name)
         yield daemon
         assert "Traceback" not in daemon.said
 
@@ -136,10 +135,7 @@ def test_of_many_starts_at_once_one_wins(daemon: RunningDaemon) -> None:
                 refused(answer, 409, "runtime_already_running")
         assert daemon.ask("GET", "/projects/race/runtime/status").json["processes"] == 1
     finally:
-        started = daemon.ask("POST", START % "app")  # which ends the other
-        assert started.status == 200
-        newest = f"{LOGS % 'app'}?limit=1&run={started.json['run_id']}"
-        eventually_sync(lambda: daemon.ask("GET", newest).json["lines"])
+        begin(daemon, "app")  # which ends the other
 
 
 def test_stop_when_stopped(daemon: RunningDaemon) -> None:

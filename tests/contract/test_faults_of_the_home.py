@@ -24,6 +24,7 @@ from tests.contract.house import (
     PAUSE,
     Said,
     att,
+    begin,
     kept_by,
     log_lines,
     nothing_changes,
@@ -74,7 +75,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     with running(tmp_path_factory.mktemp("faults") / "home", ATT_LOG_LEVEL="warning") as daemon:
         daemon.project("app", PAUSE, ALIVE)
         daemon.project("other", PAUSE, ALIVE)
-        assert daemon.ask("POST", "/projects/app/runtime/start").status == 200
+        begin(daemon, "app")
         yield daemon
         assert "Traceback" not in daemon.said
 
@@ -214,7 +215,7 @@ def test_an_unreadable_log_folder_refuses_the_start_and_leaves_the_running_app(t
     with running(tmp_path / "home", before=held_back(), ATT_LOG_LEVEL="warning") as daemon:
         for name in ("app", "other"):
             daemon.project(name, PAUSE, ALIVE)
-        assert daemon.ask("POST", "/projects/app/runtime/start").status == 200
+        begin(daemon, "app")
         logs = daemon.home / "logs"
         with nothing_changes(daemon):
             logs.chmod(0o500)
