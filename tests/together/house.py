@@ -84,6 +84,12 @@ class House(RunningDaemon):
                 return found
             cursor = page["next_cursor"]
 
+    def kill_daemon(self) -> int:
+        """As a crash would; its number."""
+        pid = self.daemon_pid() or 0
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
     def new_life(self, before: int) -> int:
         """The number of the daemon that came after `before`, once it answers."""
         return (

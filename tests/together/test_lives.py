@@ -28,13 +28,6 @@ from tests.together.house import (
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    path = tmp_path / "home"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def house(home: Path) -> Iterator[House]:
     with housed(home) as house:
         yield house
@@ -44,7 +37,7 @@ def numbers(lines: list[dict[str, Any]]) -> list[int]:
     return [int(line["text"]) for line in lines if line["stream"] == "stdout"]
 
 
-def _counted_once(house: House, project: str, follower: Follower) -> None:
+def counted_once(house: House, project: str, follower: Follower) -> None:
     """Stops the app; all that it wrote, by its own word, is in the pages and was given to the follower, once and in order."""
     assert house.ask("POST", f"/projects/{project}/runtime/stop").status == 200
     lines = house.lines(project)
@@ -76,7 +69,7 @@ def test_killed_daemons_cost_no_line_and_no_connection(house: House) -> None:
     visitor.stop()
     assert visitor.refused == [] and len(visitor.answers) > 10
     assert follower.connections > 3
-    _counted_once(house, project, follower)
+    counted_once(house, project, follower)
     assert len(house.events("runtime.started")) == len(house.events("runtime.exited")) == 1
 
 
@@ -92,7 +85,7 @@ def test_a_daemon_that_is_stopped_is_replaced_and_the_app_goes_on(home: Path) ->
         assert not alive(daemon)
         assert time.monotonic() - began < 15
         assert house.status(project)["pid"] == app
-        _counted_once(house, project, follower)
+        counted_once(house, project, follower)
 
 
 def test_a_restart_that_was_asked_for_ends_streams_whole_and_refuses_nobody(house: House) -> None:
@@ -110,7 +103,7 @@ def test_a_restart_that_was_asked_for_ends_streams_whole_and_refuses_nobody(hous
     [exit] = house.journal("exited")
     assert exit["reason"] == "exit code 75"
     assert house.status(project)["pid"] == app
-    _counted_once(house, project, follower)
+    counted_once(house, project, follower)
 
 
 def test_a_reload_of_a_wrong_configuration_changes_nothing(house: House) -> None:
