@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from launcher import output
 from launcher.home import Home, MissingReleaseError, Program
@@ -15,6 +16,18 @@ from launcher.poller import Poller
 from launcher.protocol.messages import Message
 from launcher.settings import Settings
 from launcher.system import address_text
+from launcher.verdict import Kind
+
+# what the system had too little of for a process; no word about the release
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EIO})
+
+
+class NotBorn(NamedTuple):
+    """Why there is no life, as if it had died at once."""
+
+    kind: Kind
+    why: str
+
 
 OnHealth = Callable[[Life, bool, str], None]
 OnMessage = Callable[[Life, Message, list[int]], None]
@@ -40,8 +53,7 @@ class Births:
         self._pace = Pace.for_hang(settings.hang)
         self.count = 0
 
-    def born(self, release: str, safe: bool, standby: bool) -> Life | str:
-        """The new life, or why there is none."""
+    def born(self, release: str, safe: bool, standby: bool) -> Life | NotBorn:
         self.count += 1
         boot_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
         try:
@@ -59,9 +71,12 @@ class Births:
             )
             life = self._life(birth)
             life.start(self._listener.fileno(), address_text(self._listener), self._env, show=2)
-        except (OSError, MissingReleaseError) as error:
-            return str(error)
-        output.prune(self._home.lives_path)
+        except MissingReleaseError as error:
+            return NotBorn(Kind.MISSING, str(error))
+        except OSError as error:
+            ours = error.errno in SHORTAGES
+            return NotBorn(Kind.KILLED if ours else Kind.MISSING, str(error))
+        output.prune(self._home.lives_path, spare=birth.log)
         return life
 
     def resumed(self, state: Mapping[str, Any] | None) -> Life | None:

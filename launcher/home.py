@@ -115,9 +115,16 @@ class Home:
 
     def release_body(self, release: str) -> dict[str, object] | None:
         try:
-            data = read_file(os.path.join(self.releases_path, release, "release.json"), SMALL)
+            return self._release_body(release)
+        except OSError:
+            return None
+
+    def _release_body(self, release: str) -> dict[str, object] | None:
+        """OSError when it could not be read: for want of a descriptor, say, which is no word about it."""
+        data = read_file(os.path.join(self.releases_path, release, "release.json"), SMALL)
+        try:
             body = json.loads(data) if data is not None else None
-        except (OSError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) else None
 
@@ -125,7 +132,7 @@ class Home:
         """The interpreter and module of a release; its `release.json` may name others than the usual ones."""
         if release == INSTALLED:
             return default
-        body = self.release_body(release)
+        body = self._release_body(release)
         if body is None:
             raise MissingReleaseError(f"{release} has no readable release.json")
         folder = os.path.join(self.releases_path, release)

@@ -8,12 +8,14 @@ them) and written before the next one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from launcher.disk import Disk, write_all
 
@@ -68,7 +70,7 @@ class Journal:
     def _flush(self) -> None:
         try:
             if self._fd is None:
-                self._fd = self._disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                self._fd = self._disk.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK)
             while self._waiting:
                 start = b"\n" if self._broken_tail else b""
                 self._broken_tail = True  # until the whole line is written
@@ -79,10 +81,13 @@ class Journal:
             self.complaint = ""
         except OSError as error:
             self.complaint = f"the journal cannot be written: {error}"
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
 
     def _last_number(self) -> None:
         try:
-            with open(self.path, "rb") as file:
+            with _opened(self.path) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - TAIL))
                 tail = file.read(TAIL)
@@ -90,6 +95,15 @@ class Journal:
             return
         self._broken_tail = bool(tail) and not tail.endswith(b"\n")
         self._number = max((_number(line) for line in tail.split(b"\n")), default=0)
+
+
+def _opened(path: str) -> BinaryIO:
+    """For reading; OSError when it is no file (a device may have no end)."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no file", path)
+    return file
 
 
 def _number(line: bytes) -> int:
@@ -109,7 +123,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 def entries(path: str) -> Iterator[dict[str, Any]]:
     """Every readable entry, oldest first; nothing when the journal cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             while line := file.readline(TAIL):
                 if entry := _entry(line):
                     yield entry

@@ -25,7 +25,8 @@ from launcher.protocol.messages import ORDER_LIMIT, PRIVATE, Message
 from launcher.tap import Tap
 
 RUNS, LOGS, SOCKETS = 64, 64, 64
-RING_MOST, SLOTS_MOST = 1 << 30, 1 << 20
+RING_MOST, SLOTS_MOST, SLOTS_LEAST = 1 << 30, 1 << 20, 3
+WAIT_MOST = 3600.0
 SWEEP_GRACE = 2.0
 BACKLOG = 1024
 WAKES = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
@@ -128,7 +129,7 @@ class Keeper:
             REQUESTS[message["type"]](self, message, fds, reply)
         except RefusedError as refusal:
             reply(error={"kind": refusal.kind, "text": str(refusal), **refusal.more})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             reply(error={"kind": "bad_request", "text": f"{type(error).__name__}: {error}"})
         except OSError as error:
             reply(error={"kind": "system", "text": str(error), "errno": error.errno})
@@ -170,6 +171,8 @@ class Keeper:
                 _number(message["ring_bytes"], RING_MOST),
                 _number(message["slots"], SLOTS_MOST),
             )
+            if not ring_bytes or slots < SLOTS_LEAST or not 0 <= float(message["log_wait"]) <= WAIT_MOST:
+                raise ValueError("a ring of this size, or this patience, is none")
             tap = Tap.create(self._poller, base, ring_bytes, slots, float(message["log_wait"]))
             self._taps[name] = tap
         reply(fresh=fresh, fds=tap.handles())
@@ -315,6 +318,8 @@ class Keeper:
         if len(self._sockets) >= SOCKETS:
             raise RefusedError("too_many", f"{SOCKETS} sockets are held.")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if host != "localhost":  # the name of another machine could take long to be found out
+            _numeric(family, host)
         try:
             held = socket.create_server((host, port), family=family, backlog=BACKLOG)
         except OSError as error:
@@ -366,6 +371,13 @@ def _order(fds: list[int]) -> dict[str, Any]:
     ):
         raise TypeError("not an order")
     return order
+
+
+def _numeric(family: int, host: str) -> None:
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        raise RefusedError("cannot_listen", f"{host} is no address in numbers.") from None
 
 
 def _text(value: object, empty: bool = False) -> str:

@@ -124,6 +124,7 @@ class Life:
             "pid": self.pid,
             "born": self.born,
             "ended": self.ended,
+            "stopped": self.stopped,
             "spoken": self.spoken,
             "last_why": self.last_why,
             "was_well": self._was_well,
@@ -136,6 +137,7 @@ class Life:
     def resume(self, state: Mapping[str, Any]) -> None:
         """To be called instead of `start`, on one that was made with the same birth."""
         self.pid, self.born, self.ended = state["pid"], state["born"], state["ended"]
+        self.stopped = state.get("stopped", False)
         self.spoken, self.last_why, self._bad = state["spoken"], state["last_why"], state["bad"]
         self._was_well = state["was_well"]
         self._tally.resume(state["tally"])

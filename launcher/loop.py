@@ -39,6 +39,7 @@ from launcher.verdict import Kind, kind_of
 
 VERSION = "0.1.0"
 APP_GRACE = 10.0
+SAVE_AGAIN = 2.0
 
 
 class Launcher:
@@ -69,6 +70,7 @@ class Launcher:
         self._active: Life | None = None
         self._standby: Life | None = None
         self._timer: Timer | None = None
+        self._save_again: Timer | None = None
         self._exit: int | None = None
         self._config = ConfigWatch(self._poller, home, lambda: self._step(ev.RetryAsked()))
         self._came_from = state
@@ -299,11 +301,14 @@ class Launcher:
     # -- actions out
 
     def _save(self, _action: ev.Save) -> None:
+        if self._save_again is not None:
+            self._save_again.cancel()
         try:
             self._home.save(self._boot.record)
             self._notes.complain("")
         except OSError as error:  # what is on disk is older but whole; running goes before remembering
             self._notes.complain(f"the boot record cannot be written: {error}")
+            self._save_again = self._poller.after(SAVE_AGAIN, lambda: self._save(ev.Save()))
 
     def _spawn(self, action: ev.Spawn) -> None:
         self._answer_no_more()

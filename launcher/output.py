@@ -100,14 +100,15 @@ class LifeLog:
             self._fd = None
 
 
-def prune(folder: str, keep: int = LIVES_KEPT) -> None:
-    """Delete the logs of all but the latest lives; their names sort by time."""
+def prune(folder: str, keep: int = LIVES_KEPT, spare: str = "") -> None:
+    """Delete the logs of all but the latest lives; their names sort by time, as far as clocks can be trusted: never
+    that of the life at `spare`."""
     try:
         names = sorted(name for name in os.listdir(folder) if ".log" in name)
     except OSError:
         return
     lives = sorted({name.split(".log")[0] for name in names})
-    old = set(lives[: max(0, len(lives) - keep)])
+    old = set(lives[: max(0, len(lives) - keep)]) - {os.path.basename(spare).split(".log")[0]}
     for name in names:
         if name.split(".log")[0] in old:
             try:

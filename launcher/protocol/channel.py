@@ -19,6 +19,7 @@ from typing import Any
 from launcher.protocol.messages import FD_LIMIT, LIMIT, BadMessageError, Message, decode, encode
 
 QUEUE_LIMIT = 1024
+QUEUED_FDS = 64  # copies of descriptors that wait with their messages
 HAS_SEQPACKET = hasattr(socket, "SOCK_SEQPACKET") and os.uname().sysname != "Darwin"
 
 
@@ -76,6 +77,8 @@ class Channel:
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Queue it and send what can be sent. The descriptors are duplicated: the caller keeps its own."""
+        if fds and len(fds) + sum(len(waiting) for _, waiting in self._out) > QUEUED_FDS:
+            raise FullError(f"{QUEUED_FDS} descriptors wait")
         if len(self._out) >= self._limit:
             raise FullError(f"{self._limit} messages wait")
         data = encode(message)

@@ -126,11 +126,21 @@ class Fake:
             self.channel.send({"type": "hello", "protocol": [int(number) for number in rest], "more": {}})
         elif word == "request":
             self.channel.send({"type": rest[0], "n": 1})
+        elif word == "flood":  # asks and does not read; descriptors beside
+            self.flood(int(rest[0]), rest[1] if len(rest) > 1 else "runs")
         elif word == "replace":
             self.channel.send({"type": "replace", "path": "/" + "/".join(rest)})
         elif word == "garbage":
             self.channel.socket.setblocking(True)
-            for piece in (b"\xff\x00", b"[]", b"{}", b'{"type": 3}', b"x" * 100_000, b'{"type": "unknown"}'):
+            for piece in (
+                b"\xff\x00",
+                b"[]",
+                b"{}",
+                b'{"type": 3}',
+                b"x" * 100_000,
+                b'{"type": "unknown"}',
+                b'{"type": "he',
+            ):
                 self.channel.socket.send(piece)
             null = os.open(os.devnull, os.O_RDONLY)
             socket.send_fds(self.channel.socket, [b'{"type": "hello"}'], [null] * 200)
@@ -145,6 +155,15 @@ class Fake:
         elif word == "silent":
             self.selector.unregister(self.channel)
             self.channel.close()
+
+    def flood(self, times: int, kind: str) -> None:
+        null = os.open(os.devnull, os.O_RDONLY)
+        self.channel.socket.setblocking(True)
+        ask = {"type": kind, "log": "app", "base": 0, "ring_bytes": 4096, "slots": 3, "log_wait": 1}
+        for number in range(times):
+            socket.send_fds(self.channel.socket, [json.dumps(ask | {"n": number}).encode()], [null] * 8)
+        self.channel.socket.setblocking(False)
+        os.close(null)
 
     def talk(self) -> None:
         try:
