@@ -21,6 +21,7 @@ from launcher.disk import Disk
 from launcher.home import Home
 from launcher.loop import VERSION, Launcher
 from launcher.notify import inherited_socket
+from launcher.protocol import child
 from launcher.protocol.lock import HomeBusyError, HomeLock
 from launcher.record import BadRecordError, parse
 
@@ -105,6 +106,7 @@ def run_lean(argv: list[str]) -> None:
 
     The process, its descriptors and its environment stay.
     """
+    child.become_subreaper()  # here, so that what it takes is not loaded afterwards
     os.execv(sys.executable, [sys.executable, "-I", "-S", script(), *argv])  # noqa: S606
 
 

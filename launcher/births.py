@@ -7,13 +7,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from launcher import output
 from launcher.home import Home, MissingReleaseError, Program
 from launcher.life import Birth, Life, Pace
 from launcher.poller import Poller
 from launcher.protocol.messages import Message
+from launcher.protocol.words import Any, NamedTuple
 from launcher.settings import Settings
 from launcher.system import address_text
 from launcher.verdict import Kind

@@ -12,10 +12,10 @@ before anything is done about it: `Save` is always the first action.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
 
 from launcher import events as ev
 from launcher.events import State
+from launcher.protocol.words import Any, ClassVar
 from launcher.rules import Rules
 from launcher.verdict import Kind, Verdict
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
 
+from launcher.protocol.words import NamedTuple
 from launcher.verdict import Kind
 
 

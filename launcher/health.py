@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from typing import Any, NamedTuple
+
+from launcher.protocol.words import Any, NamedTuple
 
 ANSWER_LIMIT = 1 << 16
 REQUEST = b"GET /health HTTP/1.1\r\nHost: att\r\nAccept: application/json\r\nConnection: close\r\n\r\n"

@@ -10,11 +10,11 @@ import json
 import os
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 from launcher.disk import Disk, read_file, replace_file, sync_folder
 from launcher.journal import remembered
 from launcher.poller import Poller, Timer
+from launcher.protocol.words import NamedTuple
 from launcher.record import INSTALLED, BadRecordError, Record, is_release_name, parse, rebuild
 
 SMALL = 1 << 20

@@ -15,9 +15,9 @@ import stat
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, BinaryIO
 
 from launcher.disk import Disk, write_all
+from launcher.protocol.words import Any, BinaryIO
 
 TAIL = 1 << 16
 LIMIT_IN_MEMORY = 256

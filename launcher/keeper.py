@@ -16,12 +16,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
 
 from launcher.clearing import Clearing
 from launcher.poller import Poller
 from launcher.protocol import child, kin
 from launcher.protocol.messages import ORDER_LIMIT, PRIVATE, Message
+from launcher.protocol.words import Any
 from launcher.tap import Tap
 
 RUNS, LOGS, SOCKETS = 64, 64, 64

@@ -12,7 +12,6 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from launcher.disk import Disk
 from launcher.health import Answer, Question, Tally
@@ -22,11 +21,14 @@ from launcher.output import LifeLog
 from launcher.poller import READ, WRITE, Poller, Timer
 from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError, FullError, pair
+from launcher.protocol.child import SUBREAPER
 from launcher.protocol.messages import BadMessageError, Message
+from launcher.protocol.words import Any, NamedTuple
 from launcher.record import INSTALLED
 from launcher.system import is_stopped
 
 LISTEN_AT, CONTROL_AT = 3, 4
+PRIVATE = messages.PRIVATE | {SUBREAPER}
 HIGH = 64  # descriptors are first moved out of the way of the numbers they get in the child
 BAD_MESSAGES = 100
 STARTUP_PERIODS = (0.01, 0.1)  # of the first questions: while it is young, and later
@@ -156,7 +158,7 @@ class Life:
 
     def _environment(self, env: Mapping[str, str], listen: str) -> dict[str, str]:
         birth = self.birth
-        clean = {key: value for key, value in without_private(env).items() if key not in messages.PRIVATE}
+        clean = {key: value for key, value in without_private(env).items() if key not in PRIVATE}
         clean |= {
             messages.HOME: birth.home,
             messages.LISTEN: listen,
@@ -301,7 +303,8 @@ class Life:
     def _answered(self, answer: Answer) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.last_why = answer.why
+        if not self.ended:  # what comes after is our doing
+            self.last_why = answer.why
         changed = self._tally.add(answer.well)
         was_well = self._tally.state is True
         young = self._poller.clock() - self.born < YOUNG

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from launcher import events as ev
 from launcher.answer import Answerer
@@ -30,6 +29,7 @@ from launcher.poller import Poller, Timer
 from launcher.protocol import child, kin
 from launcher.protocol.lock import HomeLock
 from launcher.protocol.messages import Message
+from launcher.protocol.words import Any
 from launcher.record import parse
 from launcher.replace import BROKEN_CODE, Code, Self, State, descriptors, inherit
 from launcher.settings import Settings

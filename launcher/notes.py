@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from launcher.journal import Journal
+from launcher.protocol.words import Any
 
 
 class Notes:

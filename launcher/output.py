@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Any
 
 from launcher.disk import Disk
+from launcher.protocol.words import Any
 
 PIECE = 1 << 14
 PART_LIMIT = 1 << 20

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+
+from launcher.protocol.words import Any
 
 VERSION = 1
 INSTALLED = (

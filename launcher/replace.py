@@ -18,13 +18,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from launcher.life import spawn
 from launcher.notify import without_private
 from launcher.poller import Poller, Timer
 from launcher.protocol import child
 from launcher.protocol.ring import memory_file
+from launcher.protocol.words import Any, NamedTuple
 
 FORMAT = 1
 STATE_FD = "ATT_LAUNCHER_STATE"

@@ -8,10 +8,10 @@ from which it tries again after a long while, on SIGHUP and on a new release: th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
 
 from launcher import events as ev
 from launcher.events import State
+from launcher.protocol.words import Any, ClassVar
 from launcher.record import CANDIDATE, INSTALLED, Record, ReleaseState, Rung
 from launcher.verdict import CONFIG_CODE, VERDICTS, Kind, Limits, Verdict
 

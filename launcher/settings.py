@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from launcher.protocol.words import NamedTuple
 from launcher.verdict import Limits
 
 USAGE = """usage: python -m launcher [--home DIR] [--listen HOST:PORT] [OPTIONS] [-- ARGUMENTS OF THE DAEMON]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from launcher import events as ev
 from launcher.boot import Boot
@@ -16,6 +15,7 @@ from launcher.keeper import REQUESTS, Keeper
 from launcher.life import Life
 from launcher.protocol import messages
 from launcher.protocol.messages import Message
+from launcher.protocol.words import Any
 from launcher.record import is_release_name
 
 

@@ -9,12 +9,12 @@ the daemon that bytes have come, `room` tells us that it has taken some.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from launcher.poller import READ, Poller, Timer
 from launcher.protocol.capture import Capture
 from launcher.protocol.ring import STDERR, STDOUT, Acks, Ring
 from launcher.protocol.wake import Wake
+from launcher.protocol.words import Any
 
 
 class Tap:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 from enum import Enum, StrEnum
-from typing import NamedTuple
+
+from launcher.protocol.words import NamedTuple
 
 CONFIG_CODE = 78
 

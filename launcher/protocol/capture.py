@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from time import monotonic, time_ns
-from typing import Any, Final
 
 from launcher.protocol.ring import EOF, Acks, Ring
+from launcher.protocol.words import Any, Final
 
 STEP: Final = 256 * 1024  # bytes moved at once from one pipe
 PIPE: Final = 1 << 20

@@ -14,9 +14,9 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from launcher.protocol.messages import FD_LIMIT, LIMIT, BadMessageError, Message, decode, encode
+from launcher.protocol.words import Any
 
 QUEUE_LIMIT = 1024
 QUEUED_FDS = 64  # copies of descriptors that wait with their messages

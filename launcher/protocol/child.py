@@ -11,7 +11,6 @@ lacks the calls, `os.posix_spawn` and a shell that changes the directory do the 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,10 +18,12 @@ import signal
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+from launcher.protocol.words import Any, NamedTuple
 
 RUN_MARK = "ATT_RUN"
 KEEPER_MARK = "ATT_KEEPER"
+SUBREAPER = "ATT_SUBREAPER"  # the process that is one; in its own environment only
 SOCKET_FD = 3
 PIPE_BYTES = 1 << 20
 FIRST_SAFE_FD = 10  # descriptors below may be overwritten while the child's are put in place
@@ -181,43 +182,53 @@ def _safe(fd: int, moved: list[int]) -> int:
 
 # -- the native way ----------------------------------------------------------------------------------------------------------
 
-_libc = ctypes.CDLL(None, use_errno=True)
-NATIVE = sys.platform == "linux" and all(
-    hasattr(_libc, f"posix_spawn_file_actions_{name}") for name in ("addchdir_np", "addclosefrom_np")
-)
-_Block = (
-    ctypes.c_char * 512
-)  # larger than posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t anywhere
+BLOCK = 512  # bytes: more than posix_spawnattr_t, posix_spawn_file_actions_t or sigset_t have anywhere
+
+
+def _native() -> bool:
+    """Whether the C library has all the calls. ctypes is loaded when it is needed: many a launcher never spawns an app."""
+    try:
+        name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
+        return name == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 34)
+    except ValueError:  # another C library
+        return False
+
+
+NATIVE = sys.platform == "linux" and _native()
 
 
 def _spawn_native(
     program: str, command: Sequence[str], cwd: str, env: Mapping[str, str], fds: Mapping[int, int]
 ) -> int:
-    actions, attributes, mask, pid = _Block(), _Block(), _Block(), ctypes.c_int()
-    _try(_libc.posix_spawn_file_actions_init(actions))
-    _try(_libc.posix_spawnattr_init(attributes))
+    import ctypes
+
+    libc, block = ctypes.CDLL(None), ctypes.c_char * BLOCK
+    actions, attributes, mask, pid = block(), block(), block(), ctypes.c_int()
+    _try(libc.posix_spawn_file_actions_init(actions))
+    _try(libc.posix_spawnattr_init(attributes))
     try:
-        _libc.sigemptyset(mask)
-        _try(_libc.posix_spawnattr_setsigmask(attributes, mask))
+        libc.sigemptyset(mask)
+        _try(libc.posix_spawnattr_setsigmask(attributes, mask))
         for number in signal.valid_signals() - UNCATCHABLE:
-            _libc.sigaddset(mask, int(number))
-        _try(_libc.posix_spawnattr_setsigdefault(attributes, mask))
-        _try(_libc.posix_spawnattr_setflags(attributes, ctypes.c_short(SETSIGDEF | SETSIGMASK | SETSID)))
-        _try(_libc.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
+            libc.sigaddset(mask, int(number))
+        _try(libc.posix_spawnattr_setsigdefault(attributes, mask))
+        _try(libc.posix_spawnattr_setflags(attributes, ctypes.c_short(SETSIGDEF | SETSIGMASK | SETSID)))
+        _try(libc.posix_spawn_file_actions_addopen(actions, 0, b"/dev/null", os.O_RDONLY, 0))
         for place, fd in fds.items():
-            _try(_libc.posix_spawn_file_actions_adddup2(actions, fd, place))
-        _try(_libc.posix_spawn_file_actions_addclosefrom_np(actions, max(fds) + 1))
-        _try(_libc.posix_spawn_file_actions_addchdir_np(actions, os.fsencode(cwd)))
-        argv = _strings(command)
-        envp = _strings([f"{name}={value}" for name, value in env.items()])
-        _try(_libc.posix_spawn(ctypes.byref(pid), os.fsencode(program), actions, attributes, argv, envp))
+            _try(libc.posix_spawn_file_actions_adddup2(actions, fd, place))
+        _try(libc.posix_spawn_file_actions_addclosefrom_np(actions, max(fds) + 1))
+        _try(libc.posix_spawn_file_actions_addchdir_np(actions, os.fsencode(cwd)))
+        argv, envp = _strings(command), _strings([f"{name}={value}" for name, value in env.items()])
+        _try(libc.posix_spawn(ctypes.byref(pid), os.fsencode(program), actions, attributes, argv, envp))
     finally:
-        _libc.posix_spawn_file_actions_destroy(actions)
-        _libc.posix_spawnattr_destroy(attributes)
+        libc.posix_spawn_file_actions_destroy(actions)
+        libc.posix_spawnattr_destroy(attributes)
     return pid.value
 
 
-def _strings(words: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
+def _strings(words: Sequence[str]) -> Any:
+    import ctypes
+
     return (ctypes.c_char_p * (len(words) + 1))(*(os.fsencode(word) for word in words), None)
 
 
@@ -251,8 +262,18 @@ def _spawn_portable(
 
 
 def become_subreaper() -> bool:
-    """Whatever a child leaves behind becomes our child, not init's. False where the system has no such thing."""
-    return sys.platform == "linux" and int(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+    """Whatever a child leaves behind becomes our child, not init's. False where the system has no such thing. It lasts when
+    this process executes other code, which then needs not ask for it."""
+    if sys.platform != "linux":
+        return False
+    if os.environ.get(SUBREAPER) == str(os.getpid()):
+        return True
+    import ctypes
+
+    done = int(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+    if done:
+        os.environ[SUBREAPER] = str(os.getpid())
+    return done
 
 
 def open_pidfd(pid: int) -> int | None:

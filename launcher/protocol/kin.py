@@ -16,9 +16,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
 
 from launcher.protocol import child
+from launcher.protocol.words import Any, NamedTuple, Protocol
 
 # Whether this system shows children and environments the way we look at them (else: ps).
 PROC = os.path.exists("/proc/self/environ") and os.path.exists(f"/proc/self/task/{os.getpid()}/children")

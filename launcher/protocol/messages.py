@@ -74,7 +74,8 @@ answered with the error `unknown_request`). The daemon speaks first.
 from __future__ import annotations
 
 import json
-from typing import Any
+
+from launcher.protocol.words import Any
 
 VERSION = 1
 LOWEST = 1

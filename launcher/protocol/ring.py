@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Final, NamedTuple
+
+from launcher.protocol.words import Final, NamedTuple
 
 MAGIC: Final = int.from_bytes(b"ATTRING1", "little")
 HEADER: Final = 4096

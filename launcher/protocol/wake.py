@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Final
+
+from launcher.protocol.words import Final
 
 HAS_EVENTFD: Final = hasattr(os, "eventfd")
 

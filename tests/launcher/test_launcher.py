@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.launcher.conftest import ENV, ROOT, Home, Launched, alive
+from tests.launcher.packing import pack
+from tests.launcher.test_keeper import MODULE, SLEEPER, pid_in
 from tests.support import eventually_sync
 
 Launch = Callable[..., Launched]
@@ -324,11 +326,38 @@ def test_a_launcher_that_was_killed_is_followed_by_one_that_goes_on(home: Home, 
     assert home.journal()[-1]["n"] > 4
 
 
-def test_the_launcher_stays_small(home: Home, launch: Launch) -> None:
-    att = launch()
+@pytest.mark.parametrize("packed", [True, False], ids=["one file", "package"])
+def test_the_launcher_stays_small(home: Home, launch: Launch, packed: bool) -> None:
+    (home.path / "app.py").write_text(SLEEPER)
+    code = {"code": pack(home.path / "launcher.pyz")} if packed else {}
+    att = launch(*MODULE, **code)
     att.wait_for("healthy")
-    figures = {}
-    for line in Path(f"/proc/{att.process.pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, _, value = line.partition(":")
-        figures[name] = int(value.split()[0]) / 1024
-    assert figures["Rss"] <= 14, figures
+    pid_in(home.path / "app.pid")
+    for change in range(3):
+        figures = {}
+        for line in Path(f"/proc/{att.process.pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, _, value = line.partition(":")
+            figures[name] = int(value.split()[0]) / 1024
+        assert figures["Rss"] <= 14, figures
+        assert figures["Pss"] <= 7, figures
+        att.signal(signal.SIGUSR2)  # nor does it grow by going on with other code
+        att.wait_for("replaced", times=change + 1)
+
+
+def test_what_the_launcher_loads_is_little() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import launcher.__main__; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    large = {
+        "typing",
+        "ctypes",
+        "subprocess",
+        "threading",
+        "tempfile",
+        "logging",
+        "asyncio",
+        "traceback",
+        "inspect",
+    }
+    assert large & set(done.stdout.split()) == set(), done.stderr
