@@ -2,11 +2,13 @@
 
 Bytes that are no valid HTTP are answered in our error shape too, and a connection tells at once when its client is gone,
 so that a quiet stream need not wait for its next sign of life to find out. A request in work is not cancelled when its
-client goes away: what was begun is finished.
+client goes away: what was begun is finished. At the end, a connection that was taken and not yet asked anything is heard
+out for a moment: aiohttp would close it unread, and its client could not know whether that was done which it asked for.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -15,15 +17,27 @@ from aiohttp.web_protocol import RequestHandler
 from att.config import Settings
 from att.http.answering import from_parser, problem_response, request_id
 
+HEARD_OUT, LOOK, TURNS = 0.1, 0.005, 4
+
 
 class Connection(RequestHandler):
     """One connection of a client."""
 
     _gone: Callable[[], None] | None = None
+    spoken = False  # its client has said something
+    unheard = True
+
+    def data_received(self, data: bytes) -> None:
+        self.unheard = False
+        super().data_received(data)
 
     def when_gone(self, call: Callable[[], None]) -> None:
         """Call this when the connection is lost; one at a time, the latest holds."""
         self._gone = call
+
+    def data_received(self, data: bytes) -> None:
+        self.spoken = True
+        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -60,6 +74,36 @@ class Runner(web.AppRunner):
         server.__class__ = _Server  # aiohttp has no other place to choose the connection's class
         return server
 
+    async def hear_out(self, patience: float = HEARD_OUT) -> None:
+        """Returns when every connection that was taken has been asked something, and that has begun; or after `patience`.
+
+        To be called once no new ones are taken, before `cleanup`.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience
+        turns = 0  # of the event loop, so that what has just been taken or heard is known to the server
+        while turns < TURNS and clock() < until:
+            await asyncio.sleep(LOOK if turns == 0 else 0)
+            unheard = self.server is not None and any(
+                isinstance(one, Connection) and one.unheard for one in self.server.connections
+            )
+            turns = 0 if unheard else turns + 1
+
+
+async def hear_out(runner: Runner, patience: float = 0.25) -> None:
+    """Connections that were taken just before no more were: their first request is still heard, else it would be lost.
+
+    (What is said on one that is told to close is not read any more.) Who says nothing for `patience` seconds has nothing to say.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while True:
+        await asyncio.sleep(0.005)  # also for those that are being made just now
+        open_now = runner.server.connections if runner.server is not None else []
+        silent = any(isinstance(one, Connection) and not one.spoken for one in open_now)
+        if not silent or loop.time() >= deadline:
+            return
+
 
 def make_runner(app: web.Application, settings: Settings) -> Runner:
     """The runner to serve `app` with; add sites to it."""
@@ -68,6 +112,7 @@ def make_runner(app: web.Application, settings: Settings) -> Runner:
         handle_signals=False,
         access_log=None,
         keepalive_timeout=75,
-        shutdown_timeout=settings.finish,
+        shutdown_timeout=settings.finish
+        / 2,  # aiohttp waits twice for as long: before and after it closes the input
         handler_cancellation=False,
     )

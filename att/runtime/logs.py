@@ -25,6 +25,7 @@ class Logs:
         self._on_keeping = on_keeping
         self._open: dict[str, Log] = {}
         self._held: set[str] = set()
+        self._ending = False
 
     def hold(self, project_id: str) -> None:
         """The launcher holds a ring for this log, so it goes on there when it is opened."""
@@ -37,12 +38,20 @@ class Logs:
             held = project_id in self._held
             log = Log.open(project_id, folder, self._settings, hear, held=held)
             self._held.discard(project_id)
+            if self._ending:
+                log.end_waits()
             self._open[project_id] = log
         return log
 
     def _hear(self, project_id: str) -> Callable[[Keeping], None] | None:
         call = self._on_keeping
         return None if call is None else lambda keeping: call(project_id, keeping)
+
+    def end_waits(self) -> None:
+        """The daemon is about to end: long polls of any log do so now."""
+        self._ending = True
+        for log in self._open.values():
+            log.end_waits()
 
     async def forget(self, project_id: str) -> None:
         """Close the log and remove its files."""

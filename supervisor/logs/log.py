@@ -61,6 +61,7 @@ class Log:
         self._tag = cursors.tag(id)
         self._guard = Guard(folder, settings.keep_free_bytes, settings.keep_free_share, space)
         self._signal = Signal()
+        self._patient = True
         self._ends = Signal()
         self._lock = Lock()
         self._works: Works | Tapped | None = None
@@ -248,9 +249,9 @@ class Log:
         begin = None if cursor is None else self._offset(cursor)
         lines, at, lost = await self._look(begin, limit, filters)
         deadline = asyncio.get_running_loop().time() + wait
-        while not lines and lost is None and wait > 0:
+        while not lines and lost is None and wait > 0 and self._patient:
             left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or not await self.moved(at, left):
+            if left <= 0 or not await self._came(at, left):
                 break
             lines, at, lost = await self._look(at, limit, filters)
         return Page(lines, cursors.write(self._tag, at), self.oldest, self.newest, lost)
@@ -294,6 +295,16 @@ class Log:
         if form is not None:
             frame(batch, form)
         return batch
+
+    async def _came(self, begin: int, timeout: float) -> bool:
+        await self._signal.wait(lambda: self.closed or self._taken > begin or not self._patient, timeout)
+        self._check_open()
+        return self._taken > begin
+
+    def end_waits(self) -> None:
+        """From now on no page waits for a first line: those that do end at once, at their cursor."""
+        self._patient = False
+        self._signal.notify()
 
     async def moved(self, begin: int, timeout: float | None) -> bool:
         """Waits until there is something after an offset."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.att.http.house import READER, TOKEN, Served
+from tests.support import eventually_sync
 
 
 def test_the_id_of_a_request_is_repeated_when_it_can_be(shared: Served) -> None:
@@ -112,6 +114,26 @@ def test_the_page_is_sent_with_a_policy_that_names_its_scripts(house: Served) ->
 
 def test_an_installation_without_a_page(house: Served) -> None:
     assert house.ask("GET", "//").problem["code"] == "route_not_found"
+
+
+def test_who_was_taken_and_asks_in_the_last_moment_is_answered(house: Served) -> None:
+    server = house.runner.server
+    assert server is not None
+    links = [socket.create_connection(("127.0.0.1", house.port), timeout=10) for _ in range(20)]
+    eventually_sync(lambda: len(server.connections) == len(links))
+
+    async def end() -> None:
+        for link in links:  # the loop is held: it hears of none of them before the end begins
+            link.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        for site in list(house.runner.sites):
+            await site.stop()
+        await house.runner.hear_out()
+        await house.runner.cleanup()
+
+    house.run(end())
+    assert [link.recv(15) for link in links] == [b"HTTP/1.1 200 OK"] * len(links)
+    for link in links:
+        link.close()
 
 
 def test_readiness(house: Served) -> None:

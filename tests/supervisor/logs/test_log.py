@@ -201,6 +201,20 @@ async def test_waiting_for_a_line_ends_when_it_comes(tmp_path: Path) -> None:
 
 
 @story
+async def test_waits_are_ended_at_their_cursor(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    await write(log, b"one\n")
+    asking = asyncio.create_task(log.page("newest", wait=PATIENCE))
+    await asyncio.sleep(0)
+    log.end_waits()
+    async with asyncio.timeout(PATIENCE / 2):
+        page = await asking
+        assert (page.lines, page.next_cursor) == ([], log.newest)
+        assert (await log.page("newest", wait=PATIENCE)).lines == []
+    log.close()
+
+
+@story
 async def test_a_follower_sees_a_line_when_it_ends_and_not_before(tmp_path: Path) -> None:
     log = opened(tmp_path)
     feed = Feed(log)
