@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -24,7 +25,6 @@ class Connection(RequestHandler):
     """One connection of a client."""
 
     _gone: Callable[[], None] | None = None
-    spoken = False  # its client has said something
     unheard = True
 
     def data_received(self, data: bytes) -> None:
@@ -34,10 +34,6 @@ class Connection(RequestHandler):
     def when_gone(self, call: Callable[[], None]) -> None:
         """Call this when the connection is lost; one at a time, the latest holds."""
         self._gone = call
-
-    def data_received(self, data: bytes) -> None:
-        self.spoken = True
-        super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
@@ -81,28 +77,16 @@ class Runner(web.AppRunner):
         """
         clock = asyncio.get_running_loop().time
         until = clock() + patience
-        turns = 0  # of the event loop, so that what has just been taken or heard is known to the server
-        while turns < TURNS and clock() < until:
-            await asyncio.sleep(LOOK if turns == 0 else 0)
-            unheard = self.server is not None and any(
-                isinstance(one, Connection) and one.unheard for one in self.server.connections
-            )
-            turns = 0 if unheard else turns + 1
+        for look in count():  # in a loop that was busy for longer than the patience too
+            await asyncio.sleep(LOOK)
+            if not self._unheard() or (look > TURNS and clock() > until):
+                break
+        for _ in range(TURNS):  # of the event loop, in which that begins which was heard last
+            await asyncio.sleep(0)
 
-
-async def hear_out(runner: Runner, patience: float = 0.25) -> None:
-    """Connections that were taken just before no more were: their first request is still heard, else it would be lost.
-
-    (What is said on one that is told to close is not read any more.) Who says nothing for `patience` seconds has nothing to say.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
-    while True:
-        await asyncio.sleep(0.005)  # also for those that are being made just now
-        open_now = runner.server.connections if runner.server is not None else []
-        silent = any(isinstance(one, Connection) and not one.spoken for one in open_now)
-        if not silent or loop.time() >= deadline:
-            return
+    def _unheard(self) -> bool:
+        connections = self.server.connections if self.server is not None else []
+        return any(isinstance(one, Connection) and one.unheard for one in connections)
 
 
 def make_runner(app: web.Application, settings: Settings) -> Runner:
