@@ -35,7 +35,7 @@ from att.health.pulse import Pulse
 from att.health.vitals import Vitals
 from att.http import private as private_health
 from att.http.app import drain, make_app
-from att.http.server import Runner, hear_out, make_runner
+from att.http.server import Runner, make_runner
 from att.metrics import Metrics
 from att.problems import Problem
 from att.project.projects import Projects
@@ -333,7 +333,6 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
     """No new connections; streams end whole. What is short finishes while the server is cleaned up."""
     for site in list(server.sites):
         await site.stop()
-    await hear_out(server)
     await drain(app)
     await server.hear_out()
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,6 +65,15 @@ class House(RunningDaemon):
         answer = self.ask("POST", f"/projects/{project}/runtime/start?wait={wait}")
         assert answer.status == 200, answer.text
         return project
+
+    def until(self, project: str, state: str) -> dict[str, Any]:
+        """The status of the app once it is in this state."""
+
+        def there() -> dict[str, Any]:
+            found = self.status(project)
+            return found if found["state"] == state else {}
+
+        return eventually_sync(there, 20)
 
     def events(self, *types: str) -> list[dict[str, Any]]:
         """All events of these types, oldest first."""
@@ -163,6 +173,10 @@ class Follower(threading.Thread):
         self._over = threading.Event()
         self._connection: HTTPConnection | None = None
 
+    def has(self, count: int) -> bool:
+        """Whether it was given more lines than so many."""
+        return len(self.lines) > count
+
     def run(self) -> None:
         while not self._over.is_set():
             try:
@@ -194,6 +208,10 @@ class Follower(threading.Thread):
 
     def stop(self) -> None:
         self._over.set()
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)  # else it waits for a line that never comes
         self.join(30)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,11 @@ def test_killed_daemons_cost_no_line_and_no_connection(house: House) -> None:
     project = house.start_app("count", COUNTER)
     before = house.status(project)
     follower, visitor = Follower(house, project), Visitor(house)
-    follower.start(), visitor.start()
+    follower.start()
+    visitor.start()
     for _ in range(3):
         seen = len(follower.lines)
-        eventually_sync(lambda seen=seen: len(follower.lines) > seen + 1000, 20)
+        eventually_sync(partial(follower.has, seen + 1000), 20)
         daemon = house.daemon_pid() or 0
         kill(daemon)
         house.new_life(daemon)
@@ -92,8 +94,9 @@ def test_a_restart_that_was_asked_for_ends_streams_whole_and_refuses_nobody(hous
     project = house.start_app("count", COUNTER)
     app = house.status(project)["pid"]
     follower, visitor = Follower(house, project), Visitor(house)
-    follower.start(), visitor.start()
-    eventually_sync(lambda: len(follower.lines) > 1000)
+    follower.start()
+    visitor.start()
+    eventually_sync(partial(follower.has, 1000))
     daemon = house.daemon_pid() or 0
     kill(house.process.pid, signal.SIGHUP)
     house.new_life(daemon)
@@ -122,7 +125,7 @@ def test_an_app_that_dies_between_two_lives_is_restarted_by_the_second(house: Ho
     kill(before["pid"])
     kill(daemon)
     house.new_life(daemon)
-    now = eventually_sync(lambda: s if (s := house.status(project))["state"] == "running" else None)
+    now = house.until(project, "running")
     assert now["pid"] != before["pid"]
     assert now["restarts"] == 1
     [restarted] = eventually_sync(lambda: house.events("runtime.restarted"))
@@ -134,11 +137,11 @@ def test_an_app_that_dies_between_two_lives_is_restarted_by_the_second(house: Ho
 
 def test_a_wait_for_the_next_start_goes_on_in_the_next_life(house: House) -> None:
     project = house.start_app("dies", "raise SystemExit(3)", "restart_delays = [0.0, 60.0]\n", wait="none")
-    before = eventually_sync(lambda: s if (s := house.status(project))["state"] == "backoff" else None)
+    before = house.until(project, "backoff")
     daemon = house.daemon_pid() or 0
     kill(daemon)
     house.new_life(daemon)
-    now = eventually_sync(lambda: s if (s := house.status(project))["state"] == "backoff" else None)
+    now = house.until(project, "backoff")
     assert (now["run_id"], now["restarts"]) == (before["run_id"], before["restarts"])
     assert now["backoff_until"][:18] == before["backoff_until"][:18]
     assert len(house.events("runtime.exited")) == 2
@@ -148,7 +151,7 @@ def test_an_app_that_failed_stays_failed(house: House) -> None:
     project = house.start_app(
         "dies", "raise SystemExit(3)", "restart_intensity = 1\nrestart_delays = [0.0]\n", "none"
     )
-    before = eventually_sync(lambda: s if (s := house.status(project))["state"] == "failed" else None)
+    before = house.until(project, "failed")
     daemon = house.daemon_pid() or 0
     kill(daemon)
     house.new_life(daemon)
@@ -219,7 +222,7 @@ def test_when_both_die_the_next_start_ends_what_they_left_first(home: Path) -> N
     finally:
         end(house)
     with housed(home) as house:
-        now = eventually_sync(lambda: s if (s := house.status(project))["state"] == "running" else None)
+        now = house.until(project, "running")
         assert now["pid"] != app
         assert not alive(app)
         [exited] = house.events("runtime.exited")

@@ -18,14 +18,16 @@ FLAGS = ("--probation", "1", "--hang", "6")
 
 
 def add_release(house: House, name: str, module: str = "att.daemon") -> None:
-    """A release that is this very code."""
-    folder = house.home / "releases" / name
+    """A release that is this very code, there all at once: a half-made one would be cleared away."""
+    folder = house.home.parent / name
     (folder / "env" / "bin").mkdir(parents=True)
     python = folder / "env" / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     body = {"id": name, "version": "1", "built_at": "2026-01-01T00:00:00Z", "module": module}
     (folder / "release.json").write_text(json.dumps(body))
+    (house.home / "releases").mkdir(exist_ok=True)
+    folder.rename(house.home / "releases" / name)
 
 
 def switch(house: House, name: str) -> None:
@@ -43,8 +45,9 @@ def test_a_standby_takes_over_with_no_line_lost_and_nobody_refused(home: Path) -
         project = house.start_app("count", COUNTER)
         app = house.status(project)["pid"]
         follower, visitor = Follower(house, project), Visitor(house)
-        follower.start(), visitor.start()
-        eventually_sync(lambda: len(follower.lines) > 1000)
+        follower.start()
+        visitor.start()
+        eventually_sync(lambda: follower.has(1000))
         add_release(house, "r2")
         switch(house, "r2")
         eventually_sync(lambda: release(house) == "r2", 30)
