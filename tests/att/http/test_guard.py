@@ -227,6 +227,9 @@ def test_health_needs_no_token_and_tells_little_without(shared: Served) -> None:
         "pid": None,
         "uptime_seconds": None,
         "checks": None,
+        "safe_mode": False,
+        "boot_id": None,
+        "heartbeat": None,
     }
     assert shared.ask("GET", "/health").json["pid"] > 0
     assert shared.ask("GET", "/health", token=None, headers={"Authorization": "Bearer x"}).status == 401
