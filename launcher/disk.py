@@ -8,7 +8,10 @@ fsynced, renamed, and the folder fsynced so that the name is as durable as the c
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+
+FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync there does not reach the disk
 
 
 class Disk:
@@ -21,7 +24,10 @@ class Disk:
         return os.write(fd, data)
 
     def fsync(self, fd: int) -> None:
-        os.fsync(fd)
+        if FULL_SYNC is not None:
+            fcntl.fcntl(fd, FULL_SYNC)
+        else:
+            os.fsync(fd)
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)

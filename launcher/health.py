@@ -74,7 +74,7 @@ class Question:
         self._data = bytearray()
         self._unsent = REQUEST
         self.answer: Answer | None = None
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.setblocking(False)
         error = self.socket.connect_ex(path)
         if error == errno.EAGAIN:  # the queue of the listening socket is full: it accepts nobody

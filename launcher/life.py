@@ -21,7 +21,7 @@ from launcher.output import LifeLog
 from launcher.poller import READ, WRITE, Poller, Timer
 from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError, FullError, pair
-from launcher.protocol.child import SUBREAPER
+from launcher.protocol.child import SUBREAPER, Action, in_session
 from launcher.protocol.messages import BadMessageError, Message
 from launcher.protocol.words import Any, NamedTuple
 from launcher.record import INSTALLED
@@ -99,7 +99,7 @@ class Life:
     def start(self, listener: int, listen: str, env: Mapping[str, str], show: int | None) -> None:
         """Start the process; OSError when there is nothing that can be started."""
         ours, theirs = pair()
-        read, write = os.pipe2(os.O_CLOEXEC)
+        read, write = os.pipe()
         try:
             self.pid = spawn(
                 self._command(),
@@ -184,7 +184,7 @@ class Life:
             self.signal(signal.SIGCONT)  # a stopped one hears nothing before it goes on
 
     def signal(self, number: int) -> None:
-        if self.pid:
+        if self.pid and not self.dying:
             os.kill(self.pid, number)
 
     def buried(self) -> None:
@@ -324,7 +324,7 @@ def spawn(command: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int 
     /dev/null), a clean mask and default signals.
     """
     high: list[int] = []
-    actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
+    actions: list[Action] = []
     try:
         for number, fd in fds.items():
             if fd is None:
@@ -332,16 +332,7 @@ def spawn(command: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int 
             else:
                 high.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH))
                 actions.append((os.POSIX_SPAWN_DUP2, high[-1], number))
-        everything = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-        return os.posix_spawn(
-            command[0],
-            list(command),
-            dict(env),
-            file_actions=actions,
-            setsid=True,
-            setsigmask=[],
-            setsigdef=everything,
-        )
+        return in_session(command[0], command, env, actions)
     finally:
         for fd in high:
             os.close(fd)

@@ -262,7 +262,9 @@ class Launcher:
         if cleared.ended:
             left = ", some of them are still there" if cleared.left else ""
             self._note("cleared", life.birth.release, f"{len(cleared.ended)} processes were left{left}")
-        status = os.waitstatus_to_exitcode(os.waitpid(life.pid, 0)[1])
+        code, number = child.look_at_exit(life.pid) or (0, None)
+        child.reap(life.pid)
+        status = -number if number else code or 0
         kind = kind_of(status)
         if kind is Kind.KILLED and life.ended and not life.stopped:
             kind = Kind.HUNG

@@ -41,7 +41,7 @@ class Notifier:
         self._socket: socket.socket | None = None
         self._last = ""
         if self._address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
 
     def send(self, *lines: str) -> None:

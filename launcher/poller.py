@@ -44,7 +44,9 @@ class Poller:
         self._timers: list[Timer] = []
         self._on_signal: dict[int, Callable[[int], None]] = {}
         self._before: dict[int, object] = {}
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
         self._wake_before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self.watch(self._wake_read, READ, self._signals)
 

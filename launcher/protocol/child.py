@@ -244,18 +244,33 @@ def _spawn_portable(
     program: str, command: Sequence[str], cwd: str, env: Mapping[str, str], fds: Mapping[int, int]
 ) -> int:
     script = 'cd "$1" || exit 126; shift; exec "$@"'
-    return os.posix_spawn(
-        "/bin/sh",
-        ["sh", "-c", script, "sh", cwd, program, *command[1:]],
-        dict(env),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            *((os.POSIX_SPAWN_DUP2, fd, place) for place, fd in fds.items()),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=signal.valid_signals() - UNCATCHABLE,
-    )
+    actions: list[Action] = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in fds.items()]
+    return in_session("/bin/sh", ["sh", "-c", script, "sh", cwd, program, *command[1:]], env, actions)
+
+
+Action = tuple[int, int, int] | tuple[int, int, str, int, int]
+BEGIN = """import os, signal, sys
+for number in signal.SIGPIPE, signal.SIGXFSZ:
+    signal.signal(number, signal.SIG_DFL)
+os.setsid()
+os.execv(sys.argv[1], sys.argv[2:])
+"""
+
+
+def in_session(program: str, words: Sequence[str], env: Mapping[str, str], actions: Sequence[Action]) -> int:
+    """A process that leads a session of its own, with a clean signal state. Where the system's posix_spawn begins no sessions,
+    a Python in between does, at the cost of its start."""
+    clean = signal.valid_signals() - UNCATCHABLE
+    try:
+        return os.posix_spawn(
+            program, list(words), env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=clean
+        )
+    except NotImplementedError:
+        begin = [sys.executable, "-I", "-S", "-c", BEGIN, program, *words]
+        return os.posix_spawn(
+            sys.executable, begin, env, file_actions=actions, setsigmask=[], setsigdef=clean
+        )
 
 
 # -- its end -----------------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from launcher.protocol import child
 from launcher.protocol.words import Any, NamedTuple, Protocol
 
-# Whether this system shows children and environments the way we look at them (else: ps).
-PROC = os.path.exists("/proc/self/environ") and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+# Whether this system shows children and environments the way we look at them, and gives us orphans (else: ps).
+PROC = sys.platform == "linux" and os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 WATCHED = 8  # descriptors held at once while waiting; a fork bomb must not use up ours
 AGAIN_SOON, AGAIN_LATER = 0.002, 0.25
 STRIKES = 20
