@@ -148,6 +148,7 @@ class House:
         assert made.status == 201, made
         started = self.ask("POST", f"/projects/{PROJECT}/runtime/start")
         assert started.status == 200, started
+        eventually_sync(self.app_pid, 20)
 
     # -- releases
 

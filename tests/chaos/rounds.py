@@ -153,10 +153,7 @@ class Campaign:
         if who is Who.DAEMON:
             self.house.hang_up()
             return
-        with contextlib.suppress(
-            OSError, http.client.HTTPException
-        ):  # whether it was heard shows in the app itself
-            self.house.ask("POST", f"{RUNTIME}/restart?wait=none", {}, timeout=20)
+        self.house.insist("POST", f"{RUNTIME}/restart?wait=none", {})
 
     # -- how it ends
 
