@@ -215,7 +215,7 @@ def test_a_file_says_what_it_is_for(path: Path) -> None:
 @every_source
 def test_no_error_is_swallowed_and_nothing_is_left_undone(path: Path) -> None:
     source = path.read_text("utf-8")
-    assert not [word for word in ("TODO", "FIXME", "NotImplementedError") if word in source]
+    assert not [word for word in ("TODO", "FIXME", "raise NotImplementedError") if word in source]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler) and all(isinstance(step, ast.Pass) for step in node.body):
             assert node.type is not None and ast.unparse(node.type) not in ("Exception", "BaseException")

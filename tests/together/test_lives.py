@@ -144,7 +144,7 @@ def test_a_wait_for_the_next_start_goes_on_in_the_next_life(house: House) -> Non
     now = house.until(project, "backoff")
     assert (now["run_id"], now["restarts"]) == (before["run_id"], before["restarts"])
     assert now["backoff_until"][:18] == before["backoff_until"][:18]
-    assert len(house.events("runtime.exited")) == 2
+    eventually_sync(lambda: len(house.events("runtime.exited")) == 2)
 
 
 def test_an_app_that_failed_stays_failed(house: House) -> None:

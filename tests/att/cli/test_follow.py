@@ -19,7 +19,7 @@ from att.cli.follow import Following
 from tests.att.cli.conftest import Said
 from tests.att.http.house import TOKEN, Served, served
 from tests.att.http.things import Things
-from tests.support import eventually_sync, free_port
+from tests.support import eventually_sync, free_port, unmeasured
 
 TARGET = "/api/v1/things/lamp/lines"
 
@@ -187,7 +187,7 @@ def test_the_command_follows_until_it_is_interrupted(tmp_path: Path) -> None:
             "--token",
             TOKEN,
         ]
-        env = {**os.environ, "ATT_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+        env = {**unmeasured(), "ATT_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
         with subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
         ) as process:

@@ -10,7 +10,7 @@ import pytest
 from att.config import Address
 from att.service.description import EXAMPLES, START, STOP, WATCHDOG, WRONG, Kind, Scope
 from att.service.errors import UnfitService
-from launcher import loop
+from launcher import clearing, loop
 from launcher.__main__ import USAGE_CODE
 from launcher.notify import watchdog_period
 from launcher.settings import read
@@ -21,12 +21,12 @@ USER = replace(SYSTEM, scope=Scope.USER, account=None, account_home=None)
 
 
 def test_the_launcher_has_stopped_everything_before_it_would_be_killed() -> None:
-    assert Limits().grace + loop.LEFTOVERS_LIMIT + loop.APP_GRACE < STOP
+    assert Limits().grace + clearing.LEFTOVERS_LIMIT + loop.APP_GRACE < STOP
 
 
 def test_the_launcher_has_answered_before_its_start_counts_as_failed() -> None:
     limits = Limits()
-    one_rung = limits.deaths * (limits.start_timeout + loop.LEFTOVERS_LIMIT) + sum(
+    one_rung = limits.deaths * (limits.start_timeout + clearing.LEFTOVERS_LIMIT) + sum(
         limits.delays[: limits.deaths]
     )
     assert 2 * one_rung < START

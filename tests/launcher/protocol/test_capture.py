@@ -27,7 +27,9 @@ class Rig:
         self.reader = RingReader(os.dup(self.ring.fd))
         self.acks = Acks.create(0)
         self.reserved = [0]
-        self.capture = Capture(self.ring, self.acks, log_wait=2.0, splice=splice, reserve=self.reserved.append)
+        self.capture = Capture(
+            self.ring, self.acks, log_wait=2.0, splice=splice, reserve=self.reserved.append
+        )
         out, self.out = os.pipe()
         err, self.err = os.pipe()
         self.capture.add(out, 1, STDOUT)
