@@ -331,8 +331,7 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 async def _stop_accepting(server: Runner, app: web.Application) -> None:
     """No new connections; streams end whole. What is short finishes while the server is cleaned up."""
-    for site in list(server.sites):
-        await site.stop()
+    await server.stop_taking()
     await drain(app)
     await server.hear_out()
 

@@ -3,7 +3,8 @@
 Bytes that are no valid HTTP are answered in our error shape too, and a connection tells at once when its client is gone,
 so that a quiet stream need not wait for its next sign of life to find out. A request in work is not cancelled when its
 client goes away: what was begun is finished. At the end, a connection that was taken and not yet asked anything is heard
-out for a moment: aiohttp would close it unread, and its client could not know whether that was done which it asked for.
+out for a moment: asyncio and aiohttp would close it unread, and its client could not know whether that was done which it
+asked for.
 """
 
 from __future__ import annotations
@@ -69,6 +70,19 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = _Server  # aiohttp has no other place to choose the connection's class
         return server
+
+    async def stop_taking(self) -> None:
+        """Take no new connections; whoever shares the listening socket may. In two steps, since asyncio drops whom it has
+        accepted and not yet made a connection of when its server is closed."""
+        loop = asyncio.get_running_loop()
+        for site in self.sites:
+            server = getattr(site, "_server", None)  # aiohttp does not show it
+            for listener in server.sockets if server is not None else ():
+                loop.remove_reader(listener.fileno())
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        for site in list(self.sites):
+            await site.stop()
 
     async def hear_out(self, patience: float = HEARD_OUT) -> None:
         """Returns when every connection that was taken has been asked something, and that has begun; or after `patience`.

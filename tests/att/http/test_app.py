@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import http.client
+import os
 import socket
 from pathlib import Path
 
@@ -116,6 +119,9 @@ def test_an_installation_without_a_page(house: Served) -> None:
     assert house.ask("GET", "//").problem["code"] == "route_not_found"
 
 
+ASKING = b"GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
 def test_who_was_taken_and_asks_in_the_last_moment_is_answered(house: Served) -> None:
     server = house.runner.server
     assert server is not None
@@ -124,15 +130,45 @@ def test_who_was_taken_and_asks_in_the_last_moment_is_answered(house: Served) ->
 
     async def end() -> None:
         for link in links:  # the loop is held: it hears of none of them before the end begins
-            link.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        for site in list(house.runner.sites):
-            await site.stop()
+            link.sendall(ASKING)
+        await house.runner.stop_taking()
         await house.runner.hear_out()
         await house.runner.cleanup()
 
     house.run(end())
     assert [link.recv(15) for link in links] == [b"HTTP/1.1 200 OK"] * len(links)
     for link in links:
+        link.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_while_no_more_are_taken_is_answered_or_left_to_the_next(house: Served, turns: int) -> None:
+    """The listening socket is shared, as the launcher shares it with the next daemon."""
+    shared = socket.socket(fileno=os.dup(next(iter(house.runner.sites))._server.sockets[0].fileno()))  # type: ignore[attr-defined]
+    shared.setblocking(False)
+    links: list[socket.socket] = []
+
+    async def end() -> None:
+        for _ in range(20):  # the loop is held, then turns so many times before it is told to end
+            links.append(socket.create_connection(("127.0.0.1", house.port), timeout=10))
+            links[-1].sendall(ASKING)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await house.runner.stop_taking()
+        await house.runner.hear_out()
+        await house.runner.cleanup()
+
+    house.run(end())
+    left = set()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            next_one, address = shared.accept()
+            next_one.close()
+            left.add(address)
+    answered = [link for link in links if link.getsockname() not in left]
+    assert [link.recv(15) for link in answered] == [b"HTTP/1.1 200 OK"] * len(answered)
+    assert len(left) + len(answered) == len(links)
+    for link in (*links, shared):
         link.close()
 
 
