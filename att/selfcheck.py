@@ -7,12 +7,14 @@ of its own; nothing of the real home is touched and nothing is listened on that 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import socket
 from http.client import HTTPConnection
 
 PACKAGES = ("launcher.protocol", "supervisor", "att")
 ELSEWHERE = ("att.templates", "att.runtime.shim", "att.store.migrations")  # loaded by an app, or by Alembic
+OPTIONAL = {"att.store.postgres": "asyncpg"}  # module of ours → what its extra brings; without that it is not checked
 
 
 class Broken(Exception):
@@ -36,7 +38,9 @@ def load_everything() -> int:
 
 
 def _left_out(name: str) -> bool:
-    return name.endswith("__main__") or any(name == one or name.startswith(f"{one}.") for one in ELSEWHERE)
+    if name.endswith("__main__") or any(name == one or name.startswith(f"{one}.") for one in ELSEWHERE):
+        return True
+    return name in OPTIONAL and importlib.util.find_spec(OPTIONAL[name]) is None
 
 
 def ask_health(path: str, timeout: float = 20.0) -> str:

@@ -92,7 +92,7 @@ class SwitchRefused(Conflict):
 
 class NoWayBack(Conflict):
     code, title = "release_no_way_back", "There is no good release to go back to"
-    hint = "Stage a release that is good and switch to it."
+    hint = "Make one with `att release stage`, then `att release switch staged`."
 
 
 class LauncherSilent(Unavailable):

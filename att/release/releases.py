@@ -103,10 +103,9 @@ class Releases:
     async def rows(self) -> tuple[list[ReleaseRow], str | None]:
         """All releases, the newest first, and the rung of the launcher's ladder."""
         record, found = await self._look()
-        names = list(found)
         making = self._making()
-        names += [making.release] if making is not None and making.release not in found else []
-        names += [name for name in (*record.releases, INSTALLED) if name not in names]
+        begun = [making.release] if making is not None else []
+        names = dict.fromkeys([*found, *begun, *record.releases, INSTALLED])
         rows = [ReleaseRow(**self._row(name, record, found.get(name))) for name in names]
         rows.sort(key=lambda row: (row.id != INSTALLED, row.built_at or row.id, row.id), reverse=True)
         return rows, record.rung if self.words is not None else None

@@ -43,6 +43,15 @@ async def test_without_a_launcher_nothing_is_changed_but_all_can_be_read(tmp_pat
 
 
 @on_a_loop
+async def test_what_is_installed_is_one_row_before_and_after_it_stands_in_the_record(tmp_path: Path) -> None:
+    rules = Rules(tmp_path)
+    async with releases(tmp_path, rules) as (made, _):
+        rules.become_good()
+        rows, _ = await made.rows()
+        assert [(row.id, row.state) for row in rows] == [("installed", "good")]
+
+
+@on_a_loop
 async def test_a_release_is_made_staged_switched_to_and_becomes_good(tmp_path: Path) -> None:
     rules = Rules(tmp_path)
     async with releases(tmp_path, rules) as (made, house):
