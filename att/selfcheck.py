@@ -14,7 +14,9 @@ from http.client import HTTPConnection
 
 PACKAGES = ("launcher.protocol", "supervisor", "att")
 ELSEWHERE = ("att.templates", "att.runtime.shim", "att.store.migrations")  # loaded by an app, or by Alembic
-OPTIONAL = {"att.store.postgres": "asyncpg"}  # module of ours → what its extra brings; without that it is not checked
+OPTIONAL = {
+    "att.store.postgres": "asyncpg"
+}  # module of ours → what its extra brings; without that it is not checked
 
 
 class Broken(Exception):

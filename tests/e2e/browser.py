@@ -82,7 +82,7 @@ class Page:
             raise PageError(told["exceptionDetails"].get("exception", {}).get("description", expression))
         return told["result"].get("value")
 
-    async def until(self, expression: str, timeout: float = 15.0) -> Any:
+    async def until(self, expression: str, timeout: float = 40.0) -> Any:
         return await eventually(lambda: self.evaluate(expression), timeout, 0.05)
 
     async def open(self, url: str) -> None:
