@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
+        _drop_output()
         code = OK
     except Exception as other:
         from att.cli.commands import Done
@@ -135,9 +135,18 @@ def main(argv: list[str] | None = None) -> int:
         if not isinstance(other, Done):
             raise
         code = other.code
+    try:
+        sys.stdout.flush()  # what is still in the buffer: nobody may be there any more to take it
+    except BrokenPipeError:
+        _drop_output()
     if argv is None:
         sys.exit(code)
     return code
+
+
+def _drop_output() -> None:
+    """What is left in the buffer has nowhere to go, which is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _failed(problem: Problem, as_json: bool) -> int:
