@@ -13,6 +13,7 @@ import pytest
 from tests.att.cli.conftest import Said
 from tests.att.http.house import Served
 from tests.att.service import fakes
+from tests.support import free_port
 
 Att = Callable[..., Said]
 
@@ -121,7 +122,8 @@ def test_files_alone_are_written_where_no_service_manager_runs(
     refused = att("service", "install", *KIND)
     assert (refused.code, unit.exists()) == (1, False)
     assert "--write-only" in refused.err
-    done = att("service", "install", *KIND, "--write-only")
+    nobody = ("--listen", f"127.0.0.1:{free_port()}")
+    done = att("service", "install", *KIND, *nobody, "--write-only")
     assert (done.code, unit.exists()) == (0, True)
     assert "systemctl --user daemon-reload && systemctl --user enable --now att.service" in done.out
     status = att("service", "status", *KIND)
