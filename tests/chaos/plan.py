@@ -6,7 +6,7 @@ import random
 from enum import StrEnum
 from typing import NamedTuple
 
-from tests.chaos.release import DEFECTS
+from tests.chaos.release import DEFECTS, LATE
 
 CYCLE = 8  # rounds after which every kind of trouble has come at least once or twice
 
@@ -43,6 +43,12 @@ class Round(NamedTuple):
     kind: Kind
     defect: str
     acts: tuple[Act, ...]
+
+    @property
+    def gentle(self) -> bool:
+        """No daemon that has taken connections is ended without a word, by us or by its launcher."""
+        hurt = any(act.who is Who.DAEMON and act.what is not What.RESTART for act in self.acts)
+        return not hurt and self.defect not in LATE
 
     @property
     def title(self) -> str:

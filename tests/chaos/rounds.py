@@ -86,6 +86,8 @@ class Campaign:
         lines, connections, probes, cut = (
             after - earlier for earlier, after in zip(before, now, strict=True)
         )
+        if cut and plan.gentle:
+            raise Broken(f"no daemon was hurt, and {cut} requests were cut: {self.prober.words[-5:]}")
         seconds = time.monotonic() - began
         return Row(plan, tuple(self._done), seconds, lines, connections, probes, cut, slowest)
 
