@@ -58,8 +58,12 @@ class Campaign:
         self._done: list[str] = []
 
     def __enter__(self) -> Campaign:
-        self.house.start()
-        self.house.begin_app()
+        try:
+            self.house.start()
+            self.house.begin_app()
+        except BaseException:
+            self.house.end()
+            raise
         self.follower.start()
         self.prober.start()
         return self
