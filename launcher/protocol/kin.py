@@ -44,8 +44,8 @@ class Kin(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one look saw. `doubtful`: somebody was just being executed. `fleeing`: somebody was gone before he could be looked
-    at. `scene`: all that was looked at, to compare looks."""
+    """What one look saw. `doubtful`: somebody was just being executed. `fleeing`: somebody was gone, or dead, before he could
+    be looked at. `scene`: all that was looked at, to compare looks."""
 
     kin: tuple[Kin, ...]
     doubtful: bool = False
@@ -117,6 +117,7 @@ class Family:
         self._first: int | None = first
         self._known: set[tuple[int, str]] = set()
         self._strangers: set[int] = set()  # our children that are no kin, at the last look
+        self._scene: frozenset[tuple[int, str]] = frozenset()  # all of them, at the last look
 
     def state(self) -> dict[str, Any]:
         return {"first": self._first, "known": sorted(self._known)}
@@ -142,6 +143,7 @@ class Family:
                 fleeing = True
                 continue
             scene.add(kin.key)
+            fleeing |= not kin.alive and pid != self._first and kin.key not in self._scene
             verdict = self._belongs(kin)
             doubtful |= verdict is None
             if verdict is False and kin.alive:
@@ -151,13 +153,19 @@ class Family:
             elif verdict and pid != self._first:
                 child.reap(pid)
         self._known.update(kin.key for kin in found.values())
-        return Look(tuple(found.values()), doubtful, fleeing, frozenset(scene))
+        self._scene = frozenset(scene)
+        return Look(tuple(found.values()), doubtful, fleeing, self._scene)
 
     def strike(self) -> None:
-        """Our own child keeps its number until we reap it, so here the mark is enough: no time for more."""
+        """Our own child keeps its number until we reap it, so here the mark is enough: no time for more.
+
+        Newest first, and nobody twice: who leaves at once leaves many dead behind, who would only hold up.
+        """
         me = os.getpid()
+        passed = set(self._strangers)
         for _ in range(STRIKES):
-            for pid in [pid for pid in children(me) if pid not in self._strangers]:
+            for pid in [pid for pid in children(me) if pid not in passed][::-1]:
+                passed.add(pid)
                 if self._mark in (marks(pid) or ()):
                     os.kill(pid, signal.SIGKILL)
 

@@ -172,7 +172,7 @@ import os, signal
 signal.signal(15, signal.SIG_IGN)
 print('up', flush=True)
 if os.fork(): signal.pause()
-for hop in range(1500):
+for hop in range(8000):
     if os.fork(): os._exit(0)
     if {session}: os.setsid()
 print('got away', flush=True)
