@@ -48,6 +48,7 @@ from att.runtime.service import Runtime
 from att.store.rehearsal import rehearse
 from att.store.schema import schema_of
 from att.store.store import Store, open_store
+from att.workbench import Ground, open_workbench
 from supervisor.launcher_keeper import LauncherKeeper
 from supervisor.link import Link
 from supervisor.local import LocalKeeper, end_orphans
@@ -242,16 +243,10 @@ class Daemon:
         await releases.open()
         self._releases = releases
         access = Access([Grant("owner", read_or_make_token(settings.token_file))])
-        bound = catalogue().bind(
-            {
-                Projects: projects,
-                Runtime: runtime,
-                EventLog: events,
-                Vitals: self.vitals,
-                Logs: logs,
-                Releases: releases,
-            }
-        )
+        ground = Ground(settings, store, events, projects, runtime, logs, access, _inherited())
+        bench = await open_workbench(stack, ground)
+        known = {Projects: projects, Runtime: runtime, EventLog: events, Vitals: self.vitals, Logs: logs}
+        bound = catalogue().bind({**known, Releases: releases, **bench})
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
         app.on_shutdown.append(lambda _: _end_waits(logs))
         return runtime, app

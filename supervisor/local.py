@@ -21,6 +21,7 @@ from typing import Protocol
 
 from launcher.protocol import child, kin
 from launcher.protocol.lone import LoneFamily
+from launcher.protocol.strays import Strays
 from supervisor.errors import (
     CannotListen,
     CommandNotExecutable,
@@ -84,7 +85,7 @@ class LocalKeeper:
         self._logs = logs
         self._runs: dict[str, _Run] = {}
         self._sockets: dict[str, tuple[socket.socket, str]] = {}
-        self._strays = kin.Strays()
+        self._strays = Strays()
         self._strays_due: asyncio.TimerHandle | None = None
         self._hears_children = False
         child.become_subreaper()

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 import att
+from att import shortrun
 from att.catalogue import Call
 from att.event.log import EventLog
 from att.event.models import Outcome
@@ -31,7 +32,6 @@ from att.release.shim import point_at, write_shim
 from att.release.staging import Run, Staging, StagingState
 from att.release.uses import used
 from att.release.words import Entry, Send, Words
-from att.runtime import shortrun
 
 EXTRAS = {"postgres": "asyncpg"}  # an extra of ours → what shows that this installation has it
 LINES = 50

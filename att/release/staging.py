@@ -16,12 +16,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
+from att import shortrun
 from att.problems import Problem
 from att.release import errors, recipe
 from att.release.recipe import Step
 from att.release.shelf import Shelf
 from att.release.source import Source, Stopped, fetch, in_thread
-from att.runtime import shortrun
 from att.store.errors import DiskFull
 from att.store.times import now
 

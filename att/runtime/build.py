@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from att.runtime import environment, shortrun
+from att import shortrun
+from att.runtime import environment
 from att.runtime.errors import EnvironmentBuildFailed
 from att.runtime.progress import Progress
 from att.runtime.recipe import FOLDER, Recipe, Step

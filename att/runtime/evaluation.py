@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from att.runtime import shortrun, truth
+from att import shortrun
+from att.runtime import truth
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
 from att.runtime.errors import (

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from att import shortrun
 from att.runtime import (
     command,
     components,
@@ -23,7 +24,6 @@ from att.runtime import (
     recipe,
     secrets,
     settings,
-    shortrun,
     truth,
 )
 from att.runtime.command import Place

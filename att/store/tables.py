@@ -11,7 +11,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, false
 from sqlalchemy.types import TypeEngine
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration; `att.store.migrate` is imported only when the database says something else."""
 
 metadata = MetaData(
@@ -93,7 +93,118 @@ events = Table(
     Column("request_id", Text),
     Column("outcome", Text, nullable=False),
     Index(None, "project_id", "id"),
+    Index("ix_events_project_type", "project_id", "event_type", "id"),
     Index(None, "event_type", "id"),
     Index(None, "timestamp", "id"),
     sqlite_autoincrement=True,
 )
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", _key(), primary_key=True),
+    Column(
+        "digest", _key(), nullable=False, unique=True
+    ),  # SHA-256 of the token; the token itself is kept nowhere
+    Column("scopes", Text, nullable=False),  # JSON: a list
+    Column("created_at", _key(), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", _key()),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("run_id", _key(), primary_key=True),  # sorts by time
+    Column("project_id", _key(), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", _key(), nullable=False),  # test.run | deploy.build | workflow.change_test | …
+    Column("state", _key(), nullable=False),
+    Column("input", Text, nullable=False),  # JSON: an object
+    Column("result", Text),  # JSON: an object
+    Column("problem", Text),  # JSON: problem details
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text),
+    Column("created_at", _key(), nullable=False),
+    Column("started_at", _key()),
+    Column("ended_at", _key()),
+    Column("details", Text),  # JSON: whatever else is kept of it
+    Index(None, "project_id", "run_id"),
+    Index("ix_jobs_state", "state"),
+)
+"""Long work that outlives its request: tests, builds, deploys, workflows."""
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", _key(), ForeignKey("jobs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("name", _key(), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("output", Text),  # JSON
+    Column("problem", Text),  # JSON: problem details
+    Column("started_at", _key(), nullable=False),
+    Column("ended_at", _key()),
+)
+"""Checkpoints of long work, by the name of the step."""
+
+artefacts = Table(
+    "artefacts",
+    metadata,
+    Column("id", _key(), primary_key=True),
+    Column("project_id", _key(), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("state", _key(), nullable=False),
+    Column("digest", Text),
+    Column("created_at", _key(), nullable=False),
+    Column("details", Text),  # JSON
+    Index(None, "project_id", "id"),
+)
+
+deploys = Table(
+    "deploys",
+    metadata,
+    Column("id", _key(), primary_key=True),
+    Column("project_id", _key(), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("artefact_id", _key(), nullable=False),
+    Column("previous_artefact_id", _key()),
+    Column("state", _key(), nullable=False),
+    Column("reason", Text),
+    Column("actor", Text, nullable=False),
+    Column("started_at", _key(), nullable=False),
+    Column("ended_at", _key()),
+    Column("details", Text),  # JSON
+    Index(None, "project_id", "id"),
+)
+
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("project_id", _key(), ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", _key(), nullable=False),  # open | merged | closed
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("head", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created_at", _key(), nullable=False),
+    Column("updated_at", _key(), nullable=False),
+    Column("details", Text),  # JSON: merge commit, reviews …
+)
+"""Pull requests of the local forge."""
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", _key(), primary_key=True),
+    Column("project_id", _key(), ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("head_sha", _key(), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),  # queued | in_progress | completed
+    Column("conclusion", Text),
+    Column("created_at", _key(), nullable=False),
+    Column("started_at", _key()),
+    Column("ended_at", _key()),
+    Column("details", Text),  # JSON
+    Index(None, "project_id", "head_sha"),
+)
+"""Runs of a project's own CI command by the local forge."""

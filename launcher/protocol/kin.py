@@ -356,30 +356,6 @@ def _kill_group(group: int) -> None:
         return
 
 
-class Strays:
-    """Zombies that came to us as subreaper and that nobody knows. Our own children are reaped at once by whoever started
-    them; so one that is still there at a later look, unchanged, is nobody's, and is taken off the table."""
-
-    def __init__(self) -> None:
-        self._seen: set[tuple[int, str]] = set()
-
-    def look(self, known: set[int]) -> bool:
-        """Reaps those of the last look that are still there. True: look again later."""
-        if not PROC:
-            return False
-        me = os.getpid()
-        dead = [
-            kin
-            for pid in set(children(me)) - known
-            if (kin := read(pid)) and not kin.alive and kin.ppid == me
-        ]
-        for kin in dead:
-            if kin.key in self._seen:
-                child.reap(kin.pid)
-        self._seen = {kin.key for kin in dead} - self._seen
-        return bool(self._seen)
-
-
 def _look_with_ps(mark: bytes, first: int | None) -> Look:
     """Where there is no /proc: the table that ps prints, with environments (`e`), for our own processes."""
     import subprocess

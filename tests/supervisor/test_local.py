@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from launcher.protocol import child, kin
+from launcher.protocol.strays import Strays
 from supervisor.errors import (
     CannotListen,
     CommandNotExecutable,
@@ -183,7 +184,7 @@ print('got away', flush=True)
         await asyncio.wait_for(keeper.clear("one"), 10)
         assert not [one for one in kin.everybody().values() if b"ATT_RUN=one" in (kin.marks(one.pid) or ())]
         assert "got away" not in pages.of("one")
-        strays = kin.Strays()  # the many who had left already
+        strays = Strays()  # the many who had left already
         strays.look(set())
         strays.look(set())
 

@@ -23,7 +23,7 @@ from tests.att.rooms import on_a_loop
 HALF = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0099", "{after}", None, None
 
 def upgrade():
     op.create_table("half", sa.Column("id", sa.Integer))
@@ -65,24 +65,24 @@ def test_the_schema_is_the_newest_migration() -> None:
 def test_a_failing_migration_is_undone_wholly_and_can_be_tried_again(tmp_path: Path) -> None:
     scripts = tmp_path / "migrations"
     (scripts / "versions").mkdir(parents=True)
-    for file in ("env.py", "script.py.mako", "versions/v0001_first_tables.py"):
-        (scripts / file).write_text((SCRIPTS / file).read_text())
+    for file in (*SCRIPTS.glob("*.*"), *SCRIPTS.glob("versions/v*.py")):
+        (scripts / file.relative_to(SCRIPTS)).write_text(file.read_text())
     database = tmp_path / "att.db"
     with engine(database).begin() as connection:
         upgrade(connection, scripts=scripts)
     before = shape(database)
-    second = scripts / "versions" / "v0002_half.py"
-    second.write_text(HALF.format(end="raise ZeroDivisionError('half way')"))
+    second = scripts / "versions" / "v0099_half.py"
+    second.write_text(HALF.format(after=SCHEMA, end="raise ZeroDivisionError('half way')"))
     with pytest.raises(ZeroDivisionError), engine(database).begin() as connection:
         upgrade(connection, scripts=scripts)
     assert shape(database) == before
     with engine(database).begin() as connection:
-        assert schema_of(connection) == "0001"
+        assert schema_of(connection) == SCHEMA
         assert connection.execute(text("SELECT value FROM meta")).scalar() == '"0001"'
-    second.write_text(HALF.format(end=""))
+    second.write_text(HALF.format(after=SCHEMA, end=""))
     with engine(database).begin() as connection:
         upgrade(connection, scripts=scripts)
-        assert schema_of(connection) == "0002"
+        assert schema_of(connection) == "0099"
     assert {row[1] for row in shape(database)} > {row[1] for row in before}
 
 

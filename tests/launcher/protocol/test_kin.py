@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from launcher.protocol import child, kin
+from launcher.protocol.strays import Strays
 from tests.support import eventually_sync
 
 PAUSE = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
@@ -53,7 +54,7 @@ def start() -> Iterator[Start]:
 
 def nobody_left() -> bool:
     """No process of the test lives on; those that came to us and have ended are reaped."""
-    strays = kin.Strays()
+    strays = Strays()
     strays.look(set())
     strays.look(set())
     return not list(kin.children(os.getpid()))
@@ -260,7 +261,7 @@ def test_a_zombie_that_nobody_waits_for_is_reaped_at_the_second_look() -> None:
     known = os.posix_spawn("/bin/true", ["true"], ENV)
     for one in (pid, known):
         os.waitid(os.P_PID, one, os.WEXITED | os.WNOWAIT)
-    strays = kin.Strays()
+    strays = Strays()
     assert strays.look({known})
     assert kin.read(pid) is not None
     strays.look({known})

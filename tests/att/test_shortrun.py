@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from att.runtime import shortrun
+from att import shortrun
 from tests.support import eventually
 
 SPAWNS = """

@@ -1,0 +1,39 @@
+"""The wiring of the workbench: the services of the rooms that stand on projects and the runtime, and how they know each other.
+
+A part of the daemon's wiring (`att.daemon`), in a file of its own: each room's services are made here, in the order in which
+they need each other, and closed by the stack in the opposite one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from att.access import Access
+from att.config import Settings
+from att.event.log import EventLog
+from att.project.projects import Projects
+from att.runtime.logs import Logs
+from att.runtime.service import Runtime
+from att.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the rooms of the workbench stand on. `environ`: what programs that they start inherit."""
+
+    settings: Settings
+    store: Store
+    events: EventLog
+    projects: Projects
+    runtime: Runtime
+    logs: Logs
+    access: Access
+    environ: Mapping[str, str]
+
+
+async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> dict[type, Any]:
+    """The services by their class, as the catalogue is bound to them."""
+    return {}
