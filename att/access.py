@@ -1,9 +1,9 @@
 """Who may ask: the token, and the browser's session that is made from it.
 
-The token stands in `ATT_HOME/token`, readable by its owner only. A session is a signed cookie value: it holds the name
-of the token and the time when it ends, and is signed with the token. So nothing is kept on the server, a session
-outlives a restart of the daemon, and a token that is changed or revoked takes its sessions with it. The cookie does not
-hold the token. Deciding is free of I/O and takes the time; only `read_or_make_token` touches the disk.
+The token stands in `ATT_HOME/token`, readable by its owner only. A session is a signed cookie value: it names the
+token by a digest, and the time when it ends, and is signed with the owner's. So nothing is kept on the server, a session
+outlives a restart of the daemon, a token that is revoked takes its sessions with it, and a new token of the owner all. The
+cookie does not hold the token. Deciding is free of I/O and takes the time; only `read_or_make_token` touches the disk.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ _SESSION = re.compile(r"([0-9]{1,12})\.([0-9a-f]{16})\.([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token that is accepted, under a name that events may tell, and what it may do."""
+    """A token that is accepted, under a name that events may tell, and what it may do; of the token only its SHA-256."""
 
     name: str
-    token: str
+    digest: bytes
     scopes: frozenset[Scope] = frozenset(Scope)
+    expires_at: float | None = None
+    """Seconds since 1970; None: until it is revoked."""
 
-    @property
-    def digest(self) -> bytes:
-        return hashlib.sha256(self.token.encode()).digest()
+    @classmethod
+    def of(cls, name: str, token: str, scopes: Iterable[Scope] = Scope) -> Grant:
+        return cls(name, digest_of(token), frozenset(scopes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,50 +55,67 @@ ANYBODY = Caller("anonymous", frozenset({Scope.OPEN}))
 
 
 class Access:
-    """The tokens that open the doors. The first grant is the owner's."""
+    """The tokens that open the doors. The first grant is the owner's: its digest, which is kept nowhere, signs the sessions."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
-        self._grants = [
-            (grant, grant.digest, Caller(grant.name, grant.scopes | {Scope.OPEN})) for grant in grants
-        ]
+        known = list(grants)
+        self._key = known[0].digest if known else secrets.token_bytes(32)
+        self._known: dict[bytes, tuple[Grant, Caller]] = {}
+        for grant in known:
+            self.accept(grant)
 
-    def by_token(self, token: str) -> Caller | None:
-        """Who holds this token. Takes the same time whatever is wrong with it."""
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        found = None
-        for _, known, caller in self._grants:
-            if hmac.compare_digest(known, digest):
-                found = caller
-        return found
+    def accept(self, grant: Grant) -> None:
+        """From now on this token opens what its scopes say."""
+        self._known[grant.digest] = grant, Caller(grant.name, grant.scopes | {Scope.OPEN})
+
+    def revoke(self, name: str) -> None:
+        """From now on the token of this name and its sessions open nothing."""
+        self._known = {digest: one for digest, one in self._known.items() if one[0].name != name}
+
+    def by_token(self, token: str, now: float) -> Caller | None:
+        """Who holds this token. It is looked up by its digest, so the time that takes tells nothing about it."""
+        return self._caller(digest_of(token), now)
+
+    def _caller(self, digest: bytes, now: float) -> Caller | None:
+        grant, caller = self._known.get(digest, (None, None))
+        if grant is not None and grant.expires_at is not None and now >= grant.expires_at:
+            return None
+        return caller
 
     def session_for(self, token: str, now: float) -> str | None:
         """A cookie value that stands for this token for `SESSION_SECONDS`; None when the token is not accepted."""
-        if self.by_token(token) is None:
+        if self.by_token(token, now) is None:
             return None
-        until = int(now) + SESSION_SECONDS
-        return f"{until}.{_key_id(token)}.{_signature(token, until)}"
+        until, digest = int(now) + SESSION_SECONDS, digest_of(token)
+        return f"{until}.{_key_id(digest)}.{self._signature(digest, until)}"
 
     def by_session(self, value: str, now: float) -> Caller | None:
         """Who signed in with this cookie value; None when it is not ours, has ended or its token is gone."""
         parts = _SESSION.fullmatch(value)
-        if parts is None:
+        if parts is None or now >= int(parts[1]):
             return None
-        until = int(parts[1])
-        found = None
-        for grant, _, caller in self._grants:
-            same = hmac.compare_digest(_signature(grant.token, until), parts[3])
-            if same and hmac.compare_digest(_key_id(grant.token), parts[2]):
-                found = caller
-        return found if now < until else None
+        for digest in self._known:
+            if hmac.compare_digest(_key_id(digest), parts[2]) and hmac.compare_digest(
+                self._signature(digest, int(parts[1])), parts[3]
+            ):
+                return self._caller(digest, now)
+        return None
+
+    def _signature(self, digest: bytes, until: int) -> str:
+        made = hmac.digest(self._key, b"att session until %d of " % until + digest, "sha256")
+        return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
-def _key_id(token: str) -> str:
-    return hmac.digest(token.encode(), b"att session key", "sha256")[:8].hex()
+def digest_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _signature(token: str, until: int) -> str:
-    made = hmac.digest(token.encode(), f"att session until {until}".encode(), "sha256")
-    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+def make_token() -> str:
+    return f"att_{secrets.token_urlsafe(32)}"
+
+
+def _key_id(digest: bytes) -> str:
+    return hmac.digest(digest, b"att session key", "sha256")[:8].hex()
 
 
 def read_token(file: Path) -> str:
@@ -129,7 +148,7 @@ def _make_token(file: Path) -> None:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, f"att_{secrets.token_urlsafe(32)}\n".encode())
+            os.write(descriptor, f"{make_token()}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

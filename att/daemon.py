@@ -242,7 +242,7 @@ class Daemon:
         stack.push_async_callback(releases.aclose)
         await releases.open()
         self._releases = releases
-        access = Access([Grant("owner", read_or_make_token(settings.token_file))])
+        access = Access([Grant.of("owner", read_or_make_token(settings.token_file))])
         ground = Ground(settings, store, events, projects, runtime, logs, access, _inherited())
         bench = await open_workbench(stack, ground)
         known = {Projects: projects, Runtime: runtime, EventLog: events, Vitals: self.vitals, Logs: logs}

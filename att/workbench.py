@@ -18,6 +18,7 @@ from att.project.projects import Projects
 from att.runtime.logs import Logs
 from att.runtime.service import Runtime
 from att.store.store import Store
+from att.token.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,6 @@ class Ground:
 
 async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> dict[type, Any]:
     """The services by their class, as the catalogue is bound to them."""
-    return {}
+    tokens = Tokens(ground.store, ground.access)
+    await tokens.open()
+    return {Tokens: tokens}

@@ -87,7 +87,7 @@ class Guard:
         given = headers.get("Authorization")
         if given is not None:
             scheme, _, token = given.partition(" ")
-            found = self.access.by_token(token.strip()) if scheme.lower() == "bearer" else None
+            found = self.access.by_token(token.strip(), now) if scheme.lower() == "bearer" else None
             if found is None:
                 raise Unauthorized("The token is not accepted.", reason=_INVALID)
             return found

@@ -45,7 +45,7 @@ class Session:
         now = time.time()
         token = await self._token(request)
         value = self._guard.access.session_for(token, now) if token else None
-        caller = self._guard.access.by_token(token) if token else None
+        caller = self._guard.access.by_token(token, now) if token else None
         if value is None or caller is None:
             raise Unauthorized(
                 "The token is not accepted." if token else "This needs a token.",

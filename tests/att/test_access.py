@@ -81,8 +81,8 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_each_token_has_its_own_name_and_scopes() -> None:
-    access = Access([Grant("local", TOKEN), Grant("reader", OTHER, frozenset({Scope.READ}))])
-    owner, reader = access.by_token(TOKEN), access.by_token(OTHER)
+    access = Access([Grant.of("local", TOKEN), Grant.of("reader", OTHER, frozenset({Scope.READ}))])
+    owner, reader = access.by_token(TOKEN, 0.0), access.by_token(OTHER, 0.0)
     assert owner is not None
     assert reader is not None
     assert (owner.actor, reader.actor) == ("local", "reader")
@@ -92,8 +92,8 @@ def test_each_token_has_its_own_name_and_scopes() -> None:
 
 @given(st.text(max_size=40))
 def test_no_other_text_is_a_token_or_a_session(text: str) -> None:
-    access = Access([Grant("local", TOKEN)])
-    assert (access.by_token(text) is None) == (text != TOKEN)
+    access = Access([Grant.of("local", TOKEN)])
+    assert (access.by_token(text, 0.0) is None) == (text != TOKEN)
     assert access.by_session(text, 0.0) is None
     assert access.session_for(text, 0.0) is None or text == TOKEN
 
@@ -107,7 +107,7 @@ def test_no_other_text_is_a_token_or_a_session(text: str) -> None:
 def test_a_session_holds_until_its_end_and_not_when_it_was_changed(
     now: int, later: int, at: int, put: str
 ) -> None:
-    access = Access([Grant("local", TOKEN), Grant("other", OTHER)])
+    access = Access([Grant.of("local", TOKEN), Grant.of("other", OTHER)])
     value = access.session_for(TOKEN, now)
     assert value is not None
     assert TOKEN not in value
@@ -119,7 +119,7 @@ def test_a_session_holds_until_its_end_and_not_when_it_was_changed(
 
 
 def test_a_session_ends_with_its_token() -> None:
-    value = Access([Grant("local", TOKEN)]).session_for(TOKEN, 0.0)
+    value = Access([Grant.of("local", TOKEN)]).session_for(TOKEN, 0.0)
     assert value is not None
-    assert Access([Grant("local", OTHER)]).by_session(value, 1.0) is None
+    assert Access([Grant.of("local", OTHER)]).by_session(value, 1.0) is None
     assert Access([]).by_session(value, 1.0) is None

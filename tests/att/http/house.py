@@ -60,7 +60,7 @@ class Served:
     async def _open(self) -> None:
         self.things.grown = asyncio.Event()  # belongs to the loop of one life
         access = Access(
-            [Grant("local", TOKEN), Grant("reader", READER, frozenset({Scope.READ}))],
+            [Grant.of("local", TOKEN), Grant.of("reader", READER, frozenset({Scope.READ}))],
         )
         bound = Catalogue(self._rooms).bind({Things: self.things, Vitals: self.vitals})
         page = self.settings.home / "page.html"

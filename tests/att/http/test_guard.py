@@ -19,7 +19,7 @@ OURS = "http://localhost:8484"
 
 def guard(**settings: object) -> Guard:
     return Guard(
-        Access([Grant("local", TOKEN)]), Settings.model_validate({"home": Path("/nowhere"), **settings})
+        Access([Grant.of("local", TOKEN)]), Settings.model_validate({"home": Path("/nowhere"), **settings})
     )
 
 
@@ -207,7 +207,7 @@ def test_a_cookie_that_was_made_up(shared: Served, value: str) -> None:
 
 
 def test_a_session_that_was_lengthened_by_hand(shared: Served) -> None:
-    value = shared.app is not None and Access([Grant("local", TOKEN)]).session_for(
+    value = shared.app is not None and Access([Grant.of("local", TOKEN)]).session_for(
         TOKEN, time.time() - SESSION_SECONDS - 5
     )
     assert value

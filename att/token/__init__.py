@@ -1,0 +1,1 @@
+"""Named tokens: who may ask what, beside the owner."""
