@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from att.problems import Conflict, Forbidden, InvalidRequest, Problem, Unavailable
+from att.git.errors import GitMissing as GitMissing
+from att.problems import Conflict, Forbidden, InvalidRequest, Problem
 
 
 class InvalidName(InvalidRequest):
@@ -83,11 +84,6 @@ class CloneTimedOut(CloneFailed):
 class CreationCancelled(Conflict):
     code, title = "creation_cancelled", "Making the project was cancelled"
     hint = "Nothing of it is left; create it again if that was a mistake."
-
-
-class GitMissing(Unavailable):
-    code, title = "git_missing", "git is not installed"
-    hint = "Install git on the machine where ATT runs, then try again."
 
 
 class FilesNotMade(Problem):

@@ -1,0 +1,1 @@
+"""Git: the room of everything that is asked of a project's repository."""
