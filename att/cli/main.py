@@ -27,6 +27,7 @@ OWN = {
     "up": "Run launcher and daemon in the foreground.",
     "serve": "Run the daemon in the foreground.",
     "service": "Make ATT a service of systemd or launchd.",
+    "mcp": "Speak MCP over stdin and stdout; tell agents' programs of ATT.",
 }
 
 
@@ -34,9 +35,13 @@ class House(click.Group):
     """All commands, each loaded when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*OWN, *ROOMS]
+        return [*OWN, *(name for name in ROOMS if name not in OWN)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "mcp":  # has commands of its own beside those of the room
+            from att.cli.mcp import group as mcp_group
+
+            return mcp_group()
         if cmd_name in ROOMS:
             from att.cli.commands import room_group
 
@@ -67,7 +72,7 @@ class House(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(OWN.items()))
         with formatter.section("Rooms"):
-            formatter.write_dl([(name, about) for name, (_, about) in ROOMS.items()])
+            formatter.write_dl([(name, about) for name, (_, about) in ROOMS.items() if name not in OWN])
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
