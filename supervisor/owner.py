@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,12 +35,12 @@ from supervisor.report import (
     Waiting,
 )
 from supervisor.restart import Again, Cause, Death, Done, GiveUp, Memory, Restarts, Verdict
-from supervisor.run import Changed, Ended, News, Run, Troubled
+from supervisor.run import Changed, Ended, News, Run, Troubled, new_run_id
 from supervisor.spec import AppSpec
 from supervisor.status import Past
 from supervisor.teller import OnEvent, Teller, complain
 from supervisor.watch import Watcher
-from supervisor.wishes import Wish, Wishes
+from supervisor.wishes import Promote, Wish, Wishes
 
 if TYPE_CHECKING:
     from supervisor.logs.log import Log
@@ -74,8 +73,10 @@ class Owner:
         keeper: Keeper,
         log: Log,
         on_event: OnEvent,
+        held: bool = False,
     ) -> None:
         self.spec = spec
+        self._held = held  # until it is promoted nobody tells it to take connections
         self._keeper = keeper
         self._log = log
         self._teller = Teller(on_event, keeper)
@@ -85,7 +86,7 @@ class Owner:
         self._wishes = Wishes()
         self._restarts = Restarts(spec.restart)
         self._prober = Prober(keeper.id)
-        self.inbox: asyncio.Queue[Wish | News | _Due | Leave | tuple[str, ...]] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Wish | News | Promote | _Due | Leave | tuple[str, ...]] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._serial = 0
         self._delay = 0.0
@@ -147,26 +148,33 @@ class Owner:
     def abandon(self, error: SupervisorError) -> None:
         """Nobody will be answered any more."""
         self._wishes.abandon(error)
+        while not self.inbox.empty():
+            if isinstance(message := self.inbox.get_nowait(), Promote) and not message.done.done():
+                message.done.set_exception(error)
 
     # -- the task
 
     async def own(self) -> None:
         if self.run is not None:
             await self._watcher.turn_on(self.spec.cwd, self.spec.watch, self.spec.watch_debounce)
+            if self.phase is Phase.RUNNING:
+                await self._open_gate(self.run)  # an earlier life may have died just before it did
         while not isinstance(message := await self.inbox.get(), Leave):
             try:
                 await self._take(message)
             except Exception as error:
                 # A mistake of ours: told, and whoever asked is not left waiting; the app goes on being looked after.
                 complain("the runner could not deal with a message", error)
-                if isinstance(message, Wish) and not message.done.done():
+                if isinstance(message, Wish | Promote) and not message.done.done():
                     message.done.set_exception(error)
 
-    async def _take(self, message: Wish | News | _Due | tuple[str, ...]) -> None:
+    async def _take(self, message: Wish | News | Promote | _Due | tuple[str, ...]) -> None:
         run = self.run
         match message:
             case Wish():
                 await self._grant(message)
+            case Promote():
+                await self._promote(message)
             case Ended(exit) if run and exit.run_id == run.run_id:
                 await self._gone(run, exit)
             case Changed(run_id, change, probe, reason) if run and run_id == run.run_id:
@@ -209,6 +217,21 @@ class Owner:
         if wish.event is Event.STOP and before not in ALIVE:
             self._wishes.stopped(StopReport(self.past.run_id or "", None, None, False, 0, 0.0))
 
+    async def _promote(self, message: Promote) -> None:
+        if message.done.done():
+            return
+        if self.run is None or self.phase is not Phase.RUNNING:
+            message.done.set_exception(NotRunning(f"It ended: {self.past.reason or 'it is not up'}."))
+            return
+        self._held, self.spec = False, message.spec
+        self._restarts.fresh(message.spec.restart)
+        await self._open_gate(self.run)
+        message.done.set_result(None)
+
+    async def _open_gate(self, run: Run) -> None:
+        if run.spec.gate and not self._held:
+            await self._keeper.signal(run.run_id, run.spec.gate)
+
     # -- what the table asks for
 
     async def _fresh(self) -> None:
@@ -217,7 +240,7 @@ class Owner:
         self.past.reason = ""
 
     async def _spawn(self) -> None:
-        spec, run_id, ending = self.spec, _new_run_id(), self._ending
+        spec, run_id, ending = self.spec, new_run_id(), self._ending
         self.past.backoff_until = None
         order = SpawnOrder(run_id, spec.command, spec.cwd, spec.env, spec.log, spec.socket)
         try:
@@ -304,6 +327,7 @@ class Owner:
         match change:
             case Change.STARTED:
                 await self._step(Event.UP)
+                await self._open_gate(run)
                 self._wishes.reached("running")
             case Change.READY:
                 self._teller.tell(Ready(run.run_id, now, recovered=run.ready_at is not None))
@@ -370,9 +394,3 @@ class Owner:
             await wiping
         else:
             self._teller.in_background(wiping)
-
-
-def _new_run_id() -> str:
-    """Sortable by time, and never given twice."""
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{secrets.token_hex(4)}"

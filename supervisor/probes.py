@@ -62,7 +62,7 @@ class Prober:
     """Makes the probes of one app and holds what they share. Close it."""
 
     def __init__(self, keeper_id: str) -> None:
-        self._session: ClientSession | None = None
+        self._sessions: dict[str, ClientSession] = {}
         self._keeper_id = keeper_id
         self._commands: Commands | None = None
 
@@ -70,7 +70,7 @@ class Prober:
         """None: nothing to be asked."""
         match spec.kind:
             case ProbeKind.HTTP:
-                return HttpProbe(spec, self.session())
+                return HttpProbe(spec, self.session(spec.unix))
             case ProbeKind.TCP:
                 return TcpProbe(spec)
             case ProbeKind.COMMAND:
@@ -81,18 +81,24 @@ class Prober:
             case _:
                 return None
 
-    def session(self) -> ClientSession:
-        if self._session is None:
-            from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+    def session(self, unix: str = "") -> ClientSession:
+        """`unix`: all that is asked goes by this socket."""
+        if unix not in self._sessions:
+            from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, UnixConnector
 
             # A connection for each question: one that was kept may have been closed by the app just now.
-            connector = TCPConnector(force_close=True, use_dns_cache=False)
-            self._session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=False)
-        return self._session
+            connector: BaseConnector = (
+                UnixConnector(unix, force_close=True)
+                if unix
+                else TCPConnector(force_close=True, use_dns_cache=False)
+            )
+            jar = DummyCookieJar()
+            self._sessions[unix] = ClientSession(connector=connector, cookie_jar=jar, trust_env=False)
+        return self._sessions[unix]
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
         if self._commands is not None:
             await self._commands.keeper.aclose()
 
@@ -140,9 +146,12 @@ class TcpProbe:
         self._spec = spec
 
     async def ask(self) -> tuple[bool, str]:
-        place = f"{self._spec.host}:{self._spec.port}"
+        place = self._spec.unix or f"{self._spec.host}:{self._spec.port}"
         try:
-            _, writer = await asyncio.open_connection(self._spec.host, self._spec.port)
+            if self._spec.unix:
+                _, writer = await asyncio.open_unix_connection(self._spec.unix)
+            else:
+                _, writer = await asyncio.open_connection(self._spec.host, self._spec.port)
         except OSError as error:
             return False, f"{place}: {_why(error)}"
         writer.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -186,6 +187,12 @@ class Run:
             )
             for spec, tally, asked in told
         )
+
+
+def new_run_id() -> str:
+    """Sortable by time, and never given twice."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{secrets.token_hex(4)}"
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -30,7 +30,7 @@ from supervisor.report import (
 from supervisor.restart import Memory
 from supervisor.spec import AppSpec
 from supervisor.teller import OnEvent
-from supervisor.wishes import Wait, Wish
+from supervisor.wishes import Promote, Wait, Wish
 
 if TYPE_CHECKING:
     from supervisor.logs.log import Log
@@ -72,8 +72,9 @@ class Runner:
         self._task = asyncio.create_task(owner.own(), name=f"runner-{log.id}")
 
     @classmethod
-    def open(cls, spec: AppSpec, keeper: Keeper, log: Log, on_event: OnEvent) -> Self:
-        return cls(Owner(spec, keeper, log, on_event), log)
+    def open(cls, spec: AppSpec, keeper: Keeper, log: Log, on_event: OnEvent, *, held: bool = False) -> Self:
+        """`held`: its runs are not told to take connections before `promote`."""
+        return cls(Owner(spec, keeper, log, on_event, held), log)
 
     @classmethod
     def adopt(
@@ -112,6 +113,14 @@ class Runner:
     async def replace(self, spec: AppSpec) -> None:
         """The spec of the next run. What runs now goes on as it is."""
         self._owner.spec = spec
+
+    async def promote(self, spec: AppSpec) -> None:
+        """What was tried is the app from now on: its run takes connections, `spec` is that of the next. Raises NotRunning."""
+        if self._task.done():
+            raise RunnerClosed("This runner has been closed.")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owner.inbox.put_nowait(Promote(spec, done))
+        await done
 
     async def status(self, figures: bool = True) -> RunnerStatus:
         """`figures` samples the resource use of the tree; without, those fields are None and it costs nothing."""

@@ -53,6 +53,7 @@ class ProbeSpec:
     expect_text: str = ""  # http: a regular expression that the body must hold, when given
     host: str = ""  # tcp
     port: int = 0  # tcp
+    unix: str = ""  # http, tcp: asked by this socket of the file system, whatever the address
     command: tuple[str, ...] = ()  # command: exit status 0 is success
     pattern: str = ""  # log: a regular expression that one line of the run must match
 
@@ -85,6 +86,9 @@ class AppSpec:
     host: str = ""
     port: int = 0
     socket: str = ""  # name of a listening socket held by the keeper, passed as descriptor 3
+    gate: int = (
+        0  # the signal that tells a run which is up to take connections there; 0: it takes them by itself
+    )
     probes: tuple[ProbeSpec, ...] = ()
     restart: RestartSpec = field(default_factory=RestartSpec)
     stop_signal: int = 15

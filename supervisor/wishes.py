@@ -12,6 +12,7 @@ from typing import Literal
 from supervisor.errors import SupervisorError
 from supervisor.lifecycle import Event
 from supervisor.report import StopReport
+from supervisor.spec import AppSpec
 
 Wait = Literal["none", "running", "ready"]
 DISTANCE: dict[Wait, int] = {"none": 0, "running": 1, "ready": 2}
@@ -25,6 +26,14 @@ class Wish:
     wait: Wait
     done: asyncio.Future[StopReport | None]
     run_id: str | None = None  # the run it waits for; None: the next one
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """To the task: the run that was tried is the app from now on; it takes connections, and `spec` is that of the next run."""
+
+    spec: AppSpec
+    done: asyncio.Future[None]
 
 
 class Wishes:
