@@ -49,6 +49,7 @@ from att.store.rehearsal import rehearse
 from att.store.schema import schema_of
 from att.store.store import Store, open_store
 from att.workbench import Ground, open_workbench
+from att.workflow.runs import Runs
 from supervisor.launcher_keeper import LauncherKeeper
 from supervisor.link import Link
 from supervisor.local import LocalKeeper, end_orphans
@@ -248,7 +249,7 @@ class Daemon:
         known = {Projects: projects, Runtime: runtime, EventLog: events, Vitals: self.vitals, Logs: logs}
         bound = catalogue().bind({**known, Releases: releases, **bench})
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
-        app.on_shutdown.append(lambda _: _end_waits(logs))
+        app.on_shutdown.append(lambda _: _end_waits(logs, bench[Runs]))
         return runtime, app
 
     async def _keeper(self, logs: Logs) -> LocalKeeper | LauncherKeeper:
@@ -331,8 +332,9 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
     await server.hear_out()
 
 
-async def _end_waits(logs: Logs) -> None:
+async def _end_waits(logs: Logs, runs: Runs) -> None:
     logs.end_waits()
+    runs.leave()
 
 
 def _database(settings: Settings) -> str:

@@ -16,6 +16,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "project": ("att.project.operations", "Projects: create, list, show, delete."),
     "runtime": ("att.runtime.operations", "The running app: start, stop, status, logs, evaluation."),
     "release": ("att.release.operations", "Releases of ATT itself: make, switch, go back."),
+    "workflow": ("att.workflow.operations", "Long work: how it goes, its end, going on with it."),
     "token": ("att.token.operations", "Named tokens: who may ask what."),
     "event": ("att.event.operations", "What happened: list, follow, delete."),
     "health": ("att.health.operations", "Whether ATT itself is well."),

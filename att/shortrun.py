@@ -30,8 +30,12 @@ async def run(
     env: Mapping[str, str],
     on_line: Callable[[str], None],
     timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> int:
-    """The exit code (negative: the signal); `TimeoutError` when it was ended for taking too long."""
+    """The exit code (negative: the signal); `TimeoutError` when it was ended for taking too long.
+
+    `pass_fds`: descriptors that it gets under the same numbers.
+    """
     process = subprocess.Popen(  # noqa: ASYNC220  a fork takes a millisecond; its end is waited for in a thread
         list(argv),
         cwd=cwd,
@@ -40,6 +44,7 @@ async def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=tuple(pass_fds),
     )
     reading = asyncio.create_task(_read(process, on_line))
     try:

@@ -19,6 +19,7 @@ from att.runtime.logs import Logs
 from att.runtime.service import Runtime
 from att.store.store import Store
 from att.token.tokens import Tokens
+from att.workflow.runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,8 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     """The services by their class, as the catalogue is bound to them."""
     tokens = Tokens(ground.store, ground.access)
     await tokens.open()
-    return {Tokens: tokens}
+    runs = Runs(ground.store, ground.projects)
+    # The services that do long work stand between here and the next line: they register it with `runs.register`.
+    stack.push_async_callback(runs.aclose)  # so it ends before what it uses is closed
+    await runs.open()
+    return {Tokens: tokens, Runs: runs}

@@ -209,3 +209,8 @@ class PathIgnored(Conflict):
 class RepositoryDamaged(Unavailable):
     code, title = "repository_damaged", "git cannot read the repository"
     hint = "Run `git fsck` in the project's directory."
+
+
+class RemoteBrokeOff(Unavailable):
+    code, title = "remote_broke_off", "The remote broke off in the middle"
+    hint = "Look whether it took what was sent (`att git fetch`), then try again."

@@ -19,6 +19,9 @@ from supervisor.spec import AppSpec, ProbeKind, ProbeSpec, RestartSpec, Use
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 MODULE = "nat.front_ends.fastapi.main:get_app"
+SERVER = "att_serve"  # in nat.SHIM
+GATE = 10  # SIGUSR1
+LISTENING = "3"  # the descriptor
 _LEFT_OUT = ("ATT_", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_")
 _DEFAULT = ("nat", "serve", "--config_file", "{config}", "--host", "{host}", "--port", "{port}")
 _ALL_HEALTHY = r'^(?![\s\S]*"session_healthy"\s*:\s*false)'
@@ -37,6 +40,7 @@ class Place:
     host: str
     port: int
     socket: str = ""
+    private: str = ""  # where a run on a held socket is asked, and served before it takes connections
 
 
 def is_nat_server(settings: RuntimeSettings) -> bool:
@@ -50,7 +54,14 @@ def is_nat_server(settings: RuntimeSettings) -> bool:
 
 
 def uses_nat(settings: RuntimeSettings) -> bool:
+    """Whether NAT has to be in the project's environment."""
+    if settings.serve == "socket" and not settings.command:
+        return not settings.app
     return Path((settings.command or _DEFAULT)[0]).name == "nat"
+
+
+def _nat_on_socket(settings: RuntimeSettings) -> bool:
+    return settings.serve == "socket" and not settings.app and not settings.command
 
 
 def host_and_port(settings: RuntimeSettings, config: NatConfig | None) -> tuple[str, int]:
@@ -63,19 +74,10 @@ def host_and_port(settings: RuntimeSettings, config: NatConfig | None) -> tuple[
 
 def words(settings: RuntimeSettings, place: Place) -> tuple[str, ...]:
     """The command with its placeholders filled in."""
-    if settings.serve == "socket":
-        grace = max(1, int(settings.stop_grace) - 1)
-        return (
-            "python",
-            "-m",
-            "uvicorn",
-            "--factory",
-            MODULE,
-            "--fd",
-            "3",
-            "--timeout-graceful-shutdown",
-            str(grace),
-        )
+    if settings.serve == "socket" and not settings.command:
+        grace = str(max(1, int(settings.stop_grace) - 2))
+        what = (settings.app,) if settings.app else (MODULE, "--factory")
+        return ("python", "-m", SERVER, *what, "--grace", grace)
     fill = {
         "{config}": str(place.config.path) if place.config else "",
         "{host}": place.host,
@@ -106,11 +108,11 @@ def variables(
         found["VIRTUAL_ENV"] = str(place.bin.parent)
     found |= {"PYTHONUNBUFFERED": "1", "TMPDIR": str(place.tmp), "NAT_TELEMETRY_ENABLED": "false"}
     found |= secrets
-    if settings.serve == "socket" or is_nat_server(settings):
+    if (settings.serve == "socket" and not settings.command) or is_nat_server(settings):
         found["PYTHONPATH"] = ":".join(filter(None, (str(nat.SHIM), secrets.get("PYTHONPATH", ""))))
         if place.config is not None and place.config.worker:
             found["ATT_NAT_WORKER"] = place.config.worker
-    if settings.serve == "socket" and place.config is not None:
+    if _nat_on_socket(settings) and place.config is not None:
         found["NAT_CONFIG_FILE"] = str(place.config.path)
         found["NAT_FRONT_END_WORKER"] = nat.WORKER
         found["ATT_NAT_SOCKET"] = "1"
@@ -123,7 +125,7 @@ def probes(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
     """The project's own probes; else what fits the command."""
     if settings.probe:
         return tuple(_probe(probe, place, number) for number, probe in enumerate(settings.probe))
-    if settings.serve != "socket" and not is_nat_server(settings):
+    if not _nat_on_socket(settings) and not is_nat_server(settings):
         return _of_another_server(settings, place)
     health = f"{_url(place)}/health"
     once = int(settings.start_timeout / 0.25) + 1
@@ -138,6 +140,7 @@ def probes(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
             settings.start_timeout,
             failure_threshold=once,
             url=health,
+            unix=place.private,
         )
     else:  # costs the starting app nothing: it listens only when it is built
         startup = ProbeSpec(
@@ -152,23 +155,26 @@ def probes(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
         )
     found = [
         startup,
-        ProbeSpec(ProbeKind.HTTP, "health", frozenset({Use.READINESS, Use.LIVENESS}), 10.0, 5.0, url=health),
+        ProbeSpec(ProbeKind.HTTP, "health", frozenset({Use.READINESS, Use.LIVENESS}), 10.0, 5.0, url=health,
+            unix=place.private),
     ]
     if place.config is not None and place.config.has_mcp_clients:
         deep = f"{_url(place)}/mcp/client/tool/list"
         found.append(
             ProbeSpec(
                 ProbeKind.HTTP, "mcp clients", frozenset({Use.READINESS}), 30.0, 15.0,
-                failure_threshold=2, url=deep, expect_status=(200, 200), expect_text=_ALL_HEALTHY,
+                failure_threshold=2, url=deep, expect_status=(200, 200), expect_text=_ALL_HEALTHY, unix=place.private,
             )
         )  # fmt: skip
     return tuple(found)
 
 
 def _of_another_server(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
-    if any("{port}" in word for word in settings.command):
+    if place.private or any("{port}" in word for word in settings.command):
         every = frozenset({Use.READINESS, Use.LIVENESS})
-        port = ProbeSpec(ProbeKind.TCP, "port", every, host=_to(place.host), port=place.port)
+        port = ProbeSpec(
+            ProbeKind.TCP, "port", every, host=_to(place.host), port=place.port, unix=place.private
+        )
         once = int(settings.start_timeout / 0.25) + 1
         quick = replace(
             port,
@@ -184,6 +190,7 @@ def _of_another_server(settings: RuntimeSettings, place: Place) -> tuple[ProbeSp
 
 def _probe(given: ProbeSettings, place: Place, number: int) -> ProbeSpec:
     path = given.path or "/health"
+    elsewhere = given.url or given.host or given.port
     return ProbeSpec(
         kind=given.kind,
         name=given.name or f"{given.kind.value} {number + 1}",
@@ -200,6 +207,7 @@ def _probe(given: ProbeSettings, place: Place, number: int) -> ProbeSpec:
         port=given.port or place.port,
         command=given.command,
         pattern=given.pattern,
+        unix="" if elsewhere else place.private,
     )
 
 
@@ -213,6 +221,8 @@ def build(settings: RuntimeSettings, place: Place, argv: Sequence[str], env: Map
         period=settings.restart_period or plain.period,
         reset_after=settings.restart_reset or plain.reset_after,
     )
+    if place.private:
+        env = {**env, "ATT_PRIVATE_SOCKET": place.private, "ATT_LISTEN_FD": LISTENING}
     return AppSpec(
         command=tuple(argv),
         cwd=place.folder,
@@ -221,6 +231,7 @@ def build(settings: RuntimeSettings, place: Place, argv: Sequence[str], env: Map
         host=place.host,
         port=place.port,
         socket=place.socket,
+        gate=GATE if place.private else 0,
         probes=probes(settings, place),
         restart=restart,
         stop_signal=settings.stop_signal,

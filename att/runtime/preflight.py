@@ -57,9 +57,9 @@ class Ready:
     environment: Environment
     warnings: tuple[str, ...]
 
-    def spec(self, port: int, socket: str = "") -> AppSpec:
-        """With the port that was found or that the keeper gave."""
-        place = replace(self.place, port=port, socket=socket)
+    def spec(self, port: int, socket: str = "", private: str = "") -> AppSpec:
+        """With the port that was found or that the keeper gave, and where a run on a held socket is asked."""
+        place = replace(self.place, port=port, socket=socket, private=private)
         words = command.words(self.settings, place)
         return command.build(self.settings, place, (self.argv[0], *words[1:]), self.env)
 
@@ -150,7 +150,7 @@ def _files(
 
 
 def _recipe(folder: Path, found: RuntimeSettings, nat_config: NatConfig | None) -> recipe.Recipe:
-    needed = command.uses_nat(found) or found.serve == "socket"
+    needed = command.uses_nat(found)
     return recipe.write(recipe.gather(folder), found.environment, nat_config, default_command=needed)
 
 
@@ -166,11 +166,13 @@ def plan_environment(folder: Path) -> tuple[recipe.Recipe, Environment]:
 
 
 def _needs_config(found: RuntimeSettings) -> bool:
-    return not found.command or found.serve == "socket" or any("{config}" in word for word in found.command)
+    if found.app:
+        return False
+    return not found.command or any("{config}" in word for word in found.command)
 
 
 def _needs_environment(found: RuntimeSettings, folder: Path) -> bool:
-    if command.uses_nat(found) or found.serve == "socket":
+    if command.uses_nat(found) or found.app:
         return True
     brings = any(
         (folder / name).is_file() for name in ("pyproject.toml", "requirements.txt", "requirements.lock")

@@ -127,6 +127,7 @@ class RuntimeSettings(_Table):
     host: str = ""
     port: Port | None = None
     serve: Literal["nat", "socket"] = "nat"
+    app: Annotated[str, Field(pattern=r"^([\w.]+:[\w.]+)?$")] = ""  # with `socket`: any ASGI app in place of NAT's
     log_level: Literal["", "debug", "info", "warning", "error", "critical"] = ""
     env: dict[str, str] = Field(default_factory=dict)
     restart: Restart = Restart.PERMANENT
@@ -142,6 +143,12 @@ class RuntimeSettings(_Table):
     watch_debounce: Seconds = 0.5
     probe: tuple[ProbeSettings, ...] = ()
     environment: EnvironmentSettings = EnvironmentSettings()
+
+    @model_validator(mode="after")
+    def _serves_one_thing(self) -> RuntimeSettings:
+        if self.app and (self.serve != "socket" or self.command):
+            raise ValueError('`app` needs `serve = "socket"`, and no `command` beside it')
+        return self
 
 
 def parse(text: str, where: str = "att.toml") -> RuntimeSettings:

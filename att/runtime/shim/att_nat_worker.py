@@ -1,6 +1,6 @@
 """A NAT worker for a supervised app. Put on the app's PYTHONPATH; imports nothing but NAT and the standard library.
 
-It absorbs four things:
+It absorbs three things:
 
 1. NAT adds a new log filter to `uvicorn.access` at each request and "removes" another instance, so filters pile up and every
    request, health polls included, makes all later ones slower. Here the filter is installed once. A NAT that has no such
@@ -9,13 +9,10 @@ It absorbs four things:
    all it says. Here the real error is logged, and stays the one that NAT ends with.
 3. Behind plain uvicorn (`ATT_NAT_SOCKET` set) nobody sets up NAT's logging, so its records would be lost and uvicorn's lines
    would carry no time. Here both get the formats that `nat serve` gives them.
-4. uvicorn, when it ends, closes a connection that it has accepted but not yet read from, and so fails a request that was on
-   its way. On a socket that is held for the next run, it first stops accepting and reads for a moment more.
 
 `ATT_NAT_WORKER` may name the project's own worker class ("package.module.Class"), which is then the one extended.
 """
 
-import asyncio
 import importlib
 import inspect
 import logging
@@ -25,8 +22,6 @@ import sys
 from nat.front_ends.fastapi import fastapi_front_end_plugin_worker as _nat
 from nat.front_ends.fastapi.fastapi_front_end_plugin import FastApiFrontEndPlugin
 from nat.utils.log_utils import LogFilter
-
-_ON_ITS_WAY = 0.1  # seconds
 
 
 def _base():
@@ -61,20 +56,6 @@ def _set_up_logging() -> None:
                 )
 
 
-def _stop_gently() -> None:
-    from uvicorn.server import Server
-
-    stock = Server.shutdown
-
-    async def shutdown(self, sockets=None):
-        for server in self.servers:
-            server.close()
-        await asyncio.sleep(_ON_ITS_WAY)
-        await stock(self, sockets)
-
-    Server.shutdown = shutdown
-
-
 class _DaskClient:
     """Stands for the missing `_dask_client`, and only while an error is on its way out; any real one takes its place."""
 
@@ -91,7 +72,6 @@ if not hasattr(FastApiFrontEndPlugin, "_dask_client"):
 
 if os.environ.get("ATT_NAT_SOCKET"):
     _set_up_logging()
-    _stop_gently()
 
 _Base = _base()
 
