@@ -171,7 +171,8 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
                 self._event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
             if "progress" in double.breaks:
                 double.breaks.remove("progress")
-                return self._cut()
+                self._cut()
+                return
             self._event({"jsonrpc": "2.0", "id": message["id"], "result": {"done": 2}})
             self.wfile.write(b"0\r\n\r\n")
 
