@@ -51,7 +51,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "starlette": ("att.mcp",),
     "structlog": ("att",),
     "tenacity": ("att.git", "att.deploy", "att.workflow"),
-    "uv": ("att.runtime", "att.release", "att.cli.doctor"),
+    "uv": ("att.runtime", "att.release", "att.testing", "att.cli.doctor"),
     "watchfiles": ("supervisor.watch",),
     "yaml": ("att.runtime", "att.project"),
     "yarl": ("att.http",),

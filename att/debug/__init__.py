@@ -1,0 +1,1 @@
+"""The debug room: errors out of the log, log records, and profiles of evaluations."""
