@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 LINE_LIMIT = 16 << 20  # bytes of one message, either way
 
 PARSE_ERROR, INVALID_REQUEST, CONNECTION = -32700, -32600, -32000
@@ -102,6 +103,22 @@ def harmless_tools(listed: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
             hints = tool.get("annotations")
             hints = hints if isinstance(hints, dict) else {}
             yield tool["name"], bool(hints.get("readOnlyHint") or hints.get("idempotentHint"))
+
+
+def missed(acknowledged: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What may have changed before a subscription was taken up again: all of what it is for."""
+    params = params_of(acknowledged)
+    wanted = params.get("notifications")
+    wanted = wanted if isinstance(wanted, dict) else {}
+    meta = {"_meta": params["_meta"]} if "_meta" in params else {}
+    lists = [name for name in ("tools", "prompts", "resources") if wanted.get(f"{name}ListChanged")]
+    places = wanted.get("resourceSubscriptions")
+    told = [(f"notifications/{name}/list_changed", meta) for name in lists]
+    told += [
+        ("notifications/resources/updated", {"uri": uri, **meta})
+        for uri in (places if isinstance(places, list) else [])
+    ]
+    return [{"jsonrpc": "2.0", "method": method, "params": dict(given)} for method, given in told]
 
 
 def failure(

@@ -27,6 +27,7 @@ OK, UNREACHABLE = 0, 4
 _PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between tries
 _QUICK = 10.0  # seconds for what is answered at once
 _AT_ONCE = 256  # requests under way
+_LOSSES = 4  # how often one request is asked anew
 _START = "Start ATT with `att up`, or name its address with --url or ATT_URL."
 
 Say = Callable[[str], None]
@@ -51,6 +52,7 @@ class Asked:
         self.message = message
         self.id: str | int = message["id"]
         self.hold = Hold()
+        self.acknowledged = False  # a subscription that the server has taken
 
     @property
     def lasting(self) -> bool:
@@ -182,8 +184,8 @@ class Bridge:
     def _ask(self, asked: Asked) -> None:
         """Ask until there is an answer, or until there will be none."""
         renew: int | None = None
-        tries = losses = 0
-        until = time.monotonic() + (self._patience if self._reached else self._first)
+        until: float | None = None  # as long as nobody is there
+        tries = losses = breaks = 0
         while True:
             seen = self._session.generation
             try:
@@ -196,19 +198,22 @@ class Bridge:
             except SessionGone:
                 renew = seen
                 losses += 1
-                if losses > 3:
+                if losses > _LOSSES and not asked.lasting:
                     raise Refused("ATT does not keep the session", {"code": "session_lost"}) from None
                 continue
             except NotSent:
                 self._wire.look_again()
-                if time.monotonic() >= until:
+                until = until or time.monotonic() + (self._patience if self._reached else self._first)
+                if time.monotonic() >= until and not asked.acknowledged:
                     raise
             except Broken:
+                until = None
+                breaks += 1
                 if asked.hold.dropped.is_set():
                     raise Dropped from None
                 if not rpc.repeatable(asked.message, lambda name: self._harmless.get(name, False)):
                     raise
-                if time.monotonic() >= until and not asked.lasting:
+                if breaks > _LOSSES and not asked.acknowledged:
                     raise
             except ValueError as error:
                 raise Refused(f"What ATT answered cannot be read: {error}", {"code": "no_mcp"}) from None
@@ -249,10 +254,15 @@ class Bridge:
         for event in rpc.events(reply.readline):
             message = json.loads(event.data)
             if rpc.kind_of(message) is Kind.RESPONSE:
+                if asked.acknowledged and "result" in message:
+                    raise Broken("the daemon leaves")  # its next life goes on with the subscription
                 self._deliver(asked, message, reply)
                 return
-            if not asked.hold.dropped.is_set():
-                self._write(message)
+            taken = message.get("method") == rpc.ACKNOWLEDGED
+            for each in rpc.missed(message) if taken and asked.acknowledged else [message]:
+                if not asked.hold.dropped.is_set():
+                    self._write(each)
+            asked.acknowledged = asked.acknowledged or (taken and asked.lasting)
         raise Broken("the stream ended early")
 
     def _deliver(self, asked: Asked, message: dict[str, Any], reply: Reply) -> None:

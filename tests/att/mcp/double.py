@@ -54,6 +54,11 @@ class Double:
         for stream in streams:
             stream.shutdown(socket.SHUT_RDWR)
 
+    def release(self) -> None:
+        """What is held now is answered; what comes after is held anew."""
+        held, self.held = self.held, threading.Event()
+        held.set()
+
     def restart(self) -> None:
         self.stop()
         self.held = threading.Event()
@@ -134,6 +139,8 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
             if method == "tools/list":
                 reads = {"name": "look", "annotations": {"readOnlyHint": True}}
                 return self._result(message, {"tools": [reads, {"name": "do"}]})
+            if method == "subscriptions/listen":
+                return self._subscribed(message)
             if method == "tools/call" and params["name"] == "progress":
                 return self._progress(message)
             if method == "tools/call" and params["name"] == "hold":
@@ -176,16 +183,29 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
             self._event({"jsonrpc": "2.0", "id": message["id"], "result": {"done": 2}})
             self.wfile.write(b"0\r\n\r\n")
 
+        def _subscribed(self, message: dict[str, Any]) -> None:
+            """Takes it, and ends it in an orderly way when told to; the next is kept."""
+            meta = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+            params = {"notifications": message["params"]["notifications"], "_meta": meta}
+            self._begin()
+            self._event(
+                {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+            )
+            self._kept(message)
+
         def _hold(self, message: dict[str, Any]) -> None:
             """Answers when it is told to; notes when the client went away before."""
-            held = double.held
             self._begin()
+            self._kept(message)
+
+        def _kept(self, message: dict[str, Any]) -> None:
+            held = double.held
             self.connection.settimeout(0.01)
             while not held.is_set():
                 try:
                     if not self.connection.recv(1):
                         with double.changed:
-                            double.ended.append("hold")
+                            double.ended.append(message["method"])
                             double.changed.notify_all()
                         self.close_connection = True
                         return

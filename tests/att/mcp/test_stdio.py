@@ -275,10 +275,28 @@ def test_cancelling_in_a_session_is_told_to_the_server(server: Double, talk: Tal
     assert talk.ask("ping")["result"]
 
 
-def test_a_subscription_is_asked_for_again_after_a_restart(server: Double, talk: Talk) -> None:
-    server.breaks.append("subscriptions/listen")
-    assert talk.ask("subscriptions/listen", notifications={}, _meta=META)["result"]
-    assert server.methods() == ["subscriptions/listen"] * 2
+def test_a_subscription_goes_on_over_restarts_and_tells_what_may_have_been_missed(
+    server: Double, talk: Talk
+) -> None:
+    wanted = {"toolsListChanged": True, "resourceSubscriptions": ["att://projects"]}
+    talk.send("subscriptions/listen", "s", notifications=wanted, _meta=META)
+    meta = {"io.modelcontextprotocol/subscriptionId": "s"}
+    assert talk.next()["method"] == "notifications/subscriptions/acknowledged"
+    for how in (server.release, server.restart):  # an orderly end, and none
+        how()
+        assert talk.next() == {
+            "jsonrpc": "2.0",
+            "method": "notifications/tools/list_changed",
+            "params": {"_meta": meta},
+        }
+        assert talk.next() == {
+            "jsonrpc": "2.0",
+            "method": "notifications/resources/updated",
+            "params": {"uri": "att://projects", "_meta": meta},
+        }
+    talk.send("notifications/cancelled", requestId="s", _meta=META)
+    eventually_sync(lambda: server.ended)
+    assert talk.ask("ping", _meta=META)["result"]
 
 
 def test_a_changed_token_is_read_again(server: Double, tmp_path: Path) -> None:
