@@ -30,6 +30,7 @@ ALWAYS: Pairs = [
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("advice.detachedHead", "false"),
+    ("advice.addEmbeddedRepo", "false"),
     ("status.submoduleSummary", "false"),
     ("color.ui", "false"),
     ("column.ui", "never"),

@@ -210,9 +210,9 @@ class Projects:
         url = parse(wish.clone_url or "")
         name = sanitised(wish.name if wish.name is not None else url.repository)
         branch = None if wish.branch is None else valid_branch(wish.branch)
-        return Order(id_of(name), name, await asyncio.to_thread(self._allowed, url), branch)
+        return Order(id_of(name), name, await asyncio.to_thread(self.allowed, url), branch)
 
-    def _allowed(self, url: CloneUrl) -> CloneUrl:
+    def allowed(self, url: CloneUrl) -> CloneUrl:
         """The URL; a local one with all links resolved and within the roots."""
         if url.local is None:
             return url

@@ -1,0 +1,113 @@
+"""The service of the git room: one repository for each project, changed by one at a time, and every change an event.
+
+Events tell ids and names, never contents. Reads take no lock and write nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+from att.catalogue import Call
+from att.event.log import EventLog
+from att.git import branches, change, exchange, log, models, status
+from att.git.diff import diff
+from att.git.remote import PATIENCE, Patience
+from att.git.repository import Repository, open_repository
+from att.project.projects import Projects
+
+
+class Git:
+    def __init__(self, projects: Projects, events: EventLog, *, patience: Patience = PATIENCE) -> None:
+        self._projects = projects
+        self._events = events
+        self._patience = patience
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def repository(self, project_id: str) -> Repository:
+        """The project's repository; `NotARepository` when it has none."""
+        return await open_repository(await self._projects.path(project_id))
+
+    @asynccontextmanager
+    async def changing(self, project_id: str) -> AsyncIterator[Repository]:
+        """The project's repository, with nobody else of ATT changing it meanwhile."""
+        async with self.turn(project_id):
+            yield await self.repository(project_id)
+
+    def turn(self, project_id: str) -> asyncio.Lock:
+        """Held by whoever changes the repository."""
+        return self._turns.setdefault(project_id, asyncio.Lock())
+
+    async def status(self, ask: models.AskGitStatus) -> models.GitStatus:
+        return await status.status(await self.repository(ask.project_id), ask)
+
+    async def log(self, ask: models.ReadLog) -> models.CommitPage:
+        return await log.log(await self.repository(ask.project_id), ask)
+
+    async def diff(self, ask: models.ReadDiff) -> models.GitDiff:
+        return await diff(await self.repository(ask.project_id), ask)
+
+    async def branches(self, ask: models.ListBranches) -> models.BranchPage:
+        return await branches.branches(await self.repository(ask.project_id), ask)
+
+    async def init(self, ask: models.InitRepository) -> models.GitStatus:
+        async with self.turn(ask.project_id):
+            await change.init(await self._projects.path(ask.project_id), ask.branch)
+        return await self.status(models.AskGitStatus(project_id=ask.project_id))
+
+    async def add(self, ask: models.AddFiles) -> models.GitStatus:
+        async with self.changing(ask.project_id) as repository:
+            await change.add(repository, ask)
+        return await self.status(models.AskGitStatus(project_id=ask.project_id))
+
+    async def commit(self, ask: models.MakeCommit, call: Call) -> models.CommitMade:
+        async with self.changing(ask.project_id) as repository:
+            made = await change.commit(repository, ask)
+            branch = await repository.branch()
+            await self._record("git.commit", ask, call, commit=made.id, branch=branch, amended=ask.amend)
+        return models.CommitMade(branch=branch, commit=made)
+
+    async def branch(self, ask: models.ChangeBranch, call: Call) -> models.BranchChanged:
+        async with self.changing(ask.project_id) as repository:
+            done = await branches.change(repository, ask)
+            was = ask.name if ask.action == "rename" else None
+            told = {"action": done.action, "branch": done.name, "commit": done.commit, "old_name": was}
+            await self._record("git.branch", ask, call, **told)
+        return done
+
+    async def fetch(self, ask: models.FetchRemote) -> models.Fetched:
+        async with self.changing(ask.project_id) as repository:
+            return await exchange.fetch(repository, ask, self._projects.allowed, self._patience)
+
+    async def pull(self, ask: models.PullBranch, call: Call) -> models.Pulled:
+        async with self.changing(ask.project_id) as repository:
+            done = await exchange.pull(repository, ask, self._projects.allowed, self._patience)
+            if done.before != done.after:
+                told = {
+                    "branch": done.branch,
+                    "result": done.result,
+                    "before": done.before,
+                    "commit": done.after,
+                }
+                await self._record("git.pull", ask, call, **told)
+        return done
+
+    async def push(self, ask: models.PushBranch, call: Call) -> models.Pushed:
+        async with self.changing(ask.project_id) as repository:
+            done = await exchange.push(repository, ask, self._projects.allowed, self._patience)
+            if done.result != "up_to_date":
+                told = {**done.model_dump(exclude={"attempts"}), "branch": done.branch}
+                await self._record("git.push", ask, call, **told)
+        return done
+
+    async def _record(self, event_type: str, ask: models.Asked, call: Call, **told: Any) -> None:
+        await self._events.append(
+            event_type,
+            project_id=ask.project_id,
+            payload=told,
+            actor=call.actor,
+            request_id=call.request_id,
+        )
