@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from att.runtime import ports, preflight
+from att.runtime import ports, preflight, private
 from att.runtime.preflight import Ready
 from supervisor import errors as supervision
 from supervisor.keeper import Keeper
@@ -23,6 +23,10 @@ class Address:
         """The app of an earlier life goes on where it listens."""
         if spec.socket:
             self._socket = spec.socket, spec.host, spec.port
+
+    @property
+    def held_port(self) -> int:
+        return self._socket[2] if self._socket is not None else 0
 
     async def port(self, ready: Ready, ours: AppSpec | None) -> int:
         """A port the app can have. One that `ours` holds, which is about to be stopped, counts as free."""
@@ -43,7 +47,14 @@ class Address:
         except supervision.CannotListen as fault:
             raise await asyncio.to_thread(ports.in_use, ready.place.host, port) from fault
         self._socket = (name, ready.place.host, port)
-        return ready.spec(port, socket=name)
+        return ready.spec(port, name, await asyncio.to_thread(private.path, ready.place.tmp))
+
+    def holds(self, ready: Ready) -> bool:
+        """Whether the socket that is held is the one that this version wants, so that it can begin beside the present one."""
+        if ready.settings.serve != "socket" or self._socket is None:
+            return False
+        name, host, port = self._socket
+        return (name, host) == (ready.place.project_id, ready.place.host) and ready.place.port in (0, port)
 
     async def close(self) -> None:
         """Nothing is held any more."""

@@ -7,6 +7,7 @@ What becomes of the app after that is the runner's affair.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from att.event.models import Outcome
 from att.problems import Problem
 from att.project.models import Project, ProjectStatus
 from att.project.projects import Projects
-from att.runtime import command, environment, heritage, preflight, rows
+from att.runtime import command, environment, heritage, private, rows
 from att.runtime.app import AT_DAEMON, App
 from att.runtime.command import Place
 from att.runtime.heritage import Row
@@ -25,6 +26,7 @@ from att.runtime.logs import Logs
 from att.runtime.preflight import Ready
 from att.runtime.rows import Note
 from att.runtime.settings import RuntimeSettings
+from att.runtime.sources import Sources
 from att.store.store import Store
 from att.store.times import stamp
 from supervisor.keeper import Keeper, Run
@@ -58,7 +60,9 @@ class Adoption:
         logs: Logs,
         environ: Mapping[str, str],
         situation: Situation,
+        sources: Sources,
     ) -> None:
+        self._sources = sources
         self._projects, self._store, self._keeper, self._logs = projects, store, keeper, logs
         self._environ = environ
         self._situation = situation
@@ -67,7 +71,7 @@ class Adoption:
         """The app whose run goes on, the wanted one first; all other runs are ended. `tmp` / project / "tmp" is its TMPDIR."""
         app: App | None = None
         for run, row in await known(self._store, found, wanted):
-            if app is None and row is not None and row["exited_at"] is None:
+            if app is None and row is not None and row["exited_at"] is None and heritage.is_app(row):
                 app = await self._open(row, heritage.living(run, row), tmp)
                 if app is not None:
                     _log.info("app_adopted", project_id=app.project_id, run_id=run.run_id, pid=run.pid)
@@ -88,7 +92,7 @@ class Adoption:
     async def _open(self, row: Row, found: Living | Waiting, tmp: Path) -> App | None:
         try:
             project = await self._projects.get(row["project_id"])
-            ready, spec = await self._spec(project, row, tmp / project.id / "tmp", isinstance(found, Living))
+            ready, spec = await self._spec(project, row, heritage.slot(row, tmp), isinstance(found, Living))
         except Problem as problem:
             _log.warning("app_not_adopted", run_id=row["run_id"], code=problem.code, detail=problem.detail)
             return None
@@ -101,21 +105,24 @@ class Adoption:
             self._projects.set_status,
             AT_DAEMON,
             found,
+            artefact_id=row["details"].get("artefact_id"),
         )
 
     async def _spec(self, project: Project, row: Row, tmp: Path, runs: bool) -> tuple[Ready, AppSpec]:
-        folder = await self._projects.path(project.id)
-        why = SAFE
+        why, artefact_id = SAFE, row["details"].get("artefact_id")
         if not self._situation.safe:
             try:
-                ready = await preflight.look_over(
-                    project.id, folder, tmp=tmp, environ=self._environ, validate=False
-                )
-                return ready, ready.spec(row["port"] or ready.place.port, row["details"].get("socket", ""))
+                ready = await self._sources.look_over(project, artefact_id, tmp, validate=False)
+                asked = private.path(tmp) if row["details"].get("gate") else ""
+                port = row["port"] or ready.place.port
+                return ready, ready.spec(port, row["details"].get("socket", ""), asked)
             except Problem as problem:
                 if not runs:
                     raise
                 why = f"The app goes on as it was started, since its settings cannot be used now: {problem.detail}"
+        folder = Path(project.path)
+        with contextlib.suppress(Problem):  # it runs nevertheless
+            folder = await self._sources.folder(project.id, artefact_id)
         return as_it_runs(project.id, folder, tmp, row, self._environ, why)
 
 
@@ -136,6 +143,7 @@ def as_it_runs(
         host=place.host,
         port=place.port,
         socket=row["details"].get("socket", ""),
+        gate=row["details"].get("gate", 0),
         probes=(ProbeSpec(ProbeKind.PROCESS, "process"),),
         restart=RestartSpec(policy=Restart.TEMPORARY),
         private_tmp=tmp,

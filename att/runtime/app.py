@@ -13,7 +13,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -39,6 +39,7 @@ LAST_LINES = 400
 HOPELESS = frozenset({truth.Cause.UNKNOWN_COMPONENT, truth.Cause.INVALID_CONFIG, truth.Cause.MODULE_MISSING})
 _log = structlog.get_logger("att.runtime")
 
+Role = Literal["current", "candidate", "draining"]
 SetStatus = Callable[[str, ProjectStatus], Awaitable[object]]
 AT_DAEMON = Call(request_id="", actor="att", door="daemon")
 
@@ -53,6 +54,8 @@ class App:
     def __init__(
         self, ready: Ready, spec: AppSpec, log: Log, store: Store, set_status: SetStatus, call: Call
     ) -> None:
+        self.role: Role = "current"
+        self.artefact_id: str | None = None
         self.ready = ready
         self.spec = spec
         self.log = log
@@ -84,11 +87,16 @@ class App:
         set_status: SetStatus,
         call: Call,
         found: told.Living | told.Waiting | None = None,
+        *,
+        role: Role = "current",
+        artefact_id: str | None = None,
+        held: bool = False,
     ) -> App:
-        """`found`: what an earlier life of the daemon has left of it; it goes on there."""
+        """`found`: what an earlier life of the daemon has left of it; it goes on there. `held`: it takes no connections yet."""
         app = cls(ready, spec, log, store, set_status, call)
+        app.role, app.artefact_id = role, artefact_id
         if found is None:
-            app.runner = Runner.open(spec, keeper, log, app._on_event)
+            app.runner = Runner.open(spec, keeper, log, app._on_event, held=held)
         else:
             app.runner = Runner.adopt(spec, keeper, log, app._on_event, found)
             app.begun.set()
@@ -107,6 +115,11 @@ class App:
         self.ready, self.spec = ready, spec
         self.error, self.gave_up = None, False
         await self.runner.replace(spec)
+
+    async def promoted(self, spec: AppSpec) -> None:
+        """What was tried is the project's app; `spec` is that of its next run."""
+        self.role, self.spec = "current", spec
+        await self._status(ProjectStatus.RUNNING)
 
     async def settled(self) -> None:
         """Returns when everything told so far is on disk."""
@@ -144,7 +157,9 @@ class App:
         details = ""
         if isinstance(event, told.Started | told.Exited | told.Stopped | told.Failed):
             wait = event.next_start_in if isinstance(event, told.Exited) else None
-            details = heritage.details(self.spec, self.runner.memory, wait)
+            details = heritage.details(
+                self.spec, self.runner.memory, wait, role=self.role, artefact_id=self.artefact_id
+            )
         self._queue.put_nowait((event, details, written))
         return written if isinstance(event, told.Exited) else None
 
@@ -202,7 +217,8 @@ class App:
                 note = self._note("runtime.restarted", payload, asked=True)
                 await self._store.write(rows.change(event.run_id, {"restarts": event.restarts}, [note]))
             case told.Stopped():
-                payload = {"run_id": event.run_id, "reason": self.stop_reason or event.reason}
+                reason = self.stop_reason or event.reason
+                payload = {"run_id": event.run_id, "reason": reason, "role": self.role}
                 note = self._note(
                     "runtime.failed" if self.gave_up else "runtime.stopped", payload, asked=True
                 )
@@ -236,6 +252,8 @@ class App:
             "host": spec.host,
             "port": spec.port,
             "warnings": list(self.ready.warnings),
+            "role": self.role,
+            "artefact_id": self.artefact_id,
         }
         note = self._note("runtime.started", payload, asked=True)
         await self._store.write(rows.begin(event.run_id, self.project_id, values, note))
@@ -287,6 +305,8 @@ class App:
         return [line.text for line in page.lines]
 
     async def _status(self, status: ProjectStatus) -> None:
+        if self.role != "current":
+            return  # another version speaks for the project
         try:
             await self._set_status(self.project_id, status)
         except Problem as problem:

@@ -155,8 +155,15 @@ def probes(settings: RuntimeSettings, place: Place) -> tuple[ProbeSpec, ...]:
         )
     found = [
         startup,
-        ProbeSpec(ProbeKind.HTTP, "health", frozenset({Use.READINESS, Use.LIVENESS}), 10.0, 5.0, url=health,
-            unix=place.private),
+        ProbeSpec(
+            ProbeKind.HTTP,
+            "health",
+            frozenset({Use.READINESS, Use.LIVENESS}),
+            10.0,
+            5.0,
+            url=health,
+            unix=place.private,
+        ),
     ]
     if place.config is not None and place.config.has_mcp_clients:
         deep = f"{_url(place)}/mcp/client/tool/list"

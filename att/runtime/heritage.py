@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from att.store.times import stamp
@@ -20,14 +21,38 @@ from supervisor.spec import AppSpec
 Row = Mapping[str, Any]
 
 
-def details(spec: AppSpec, memory: Memory, next_start_in: float | None = None) -> str:
+def details(
+    spec: AppSpec,
+    memory: Memory,
+    next_start_in: float | None = None,
+    *,
+    role: str = "current",
+    artefact_id: str | None = None,
+) -> str:
     """What is kept in the row of a run for the next life."""
     now = time.time()
-    kept: dict[str, Any] = {"socket": spec.socket, "changes": memory.changes, "in_a_row": memory.in_a_row}
+    more = {"role": role, "artefact_id": artefact_id, "gate": spec.gate}
+    more["tmp"] = spec.private_tmp.name if spec.private_tmp else None
+    kept: dict[str, Any] = {
+        "socket": spec.socket,
+        "changes": memory.changes,
+        "in_a_row": memory.in_a_row,
+        **more,
+    }
     kept["deaths"] = [round(now - ago, 3) for ago in memory.deaths]
     if next_start_in is not None:
         kept["next_start_at"] = stamp(datetime.now(UTC) + timedelta(seconds=next_start_in))
     return json.dumps(kept)
+
+
+def is_app(row: Row) -> bool:
+    """Whether the run was the project's app; one that was only tried, or was on its way out, is not to go on."""
+    return bool(row["details"].get("role", "current") == "current")
+
+
+def slot(row: Row, folder: Path) -> Path:
+    """The private TMPDIR of the run; `folder` holds those of all projects."""
+    return folder / str(row["project_id"]) / str(row["details"].get("tmp") or "tmp")
 
 
 def living(run: Run, row: Row) -> Living:

@@ -32,6 +32,14 @@ class StartRuntime(_Ask):
     build: Annotated[bool, Query, Field(description="Build the environment first where that is needed.")] = (
         False
     )
+    source: Annotated[
+        Literal["deployed", "files"] | None,
+        Query,
+        Field(
+            description="What it runs out of, from now on: what was deployed, or the project's own files. "
+            "Absent: as the last time."
+        ),
+    ] = None
 
 
 class RestartRuntime(StartRuntime):
@@ -101,6 +109,9 @@ class RuntimeStatus(BaseModel):
     runs: list[RunReport] = []
     warnings: list[str] = []
     nat_version: str | None = None
+    artefact_id: str | None = Field(
+        default=None, description="What it runs out of; absent: the project's own files."
+    )
 
 
 class ReadLogs(_Ask):

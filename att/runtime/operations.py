@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from att.catalogue import Call, Chunks, Effect, Room, Stream
+from att.deploy.errors import ArtefactBroken, DeployUnderWay, NoArtefact
 from att.problems import BadCursor, ProjectNotFound
 from att.runtime import errors
 from att.runtime.models import (
@@ -54,6 +55,9 @@ STARTS = (
     errors.RunFolderUnusable,
     errors.LogUnusable,
     errors.SafeMode,
+    DeployUnderWay,
+    NoArtefact,
+    ArtefactBroken,
 )
 READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable, DiskFull)
 
@@ -66,7 +70,9 @@ READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogU
 )
 async def start(ask: StartRuntime, call: Call, runtime: Runtime) -> RuntimeStatus:
     """Start the project's app; another one that runs is stopped first."""
-    return await runtime.start(ask.project_id, call, wait=ask.wait, timeout=ask.timeout, build=ask.build)
+    return await runtime.start(
+        ask.project_id, call, wait=ask.wait, timeout=ask.timeout, build=ask.build, source=ask.source
+    )
 
 
 @room.operation(
@@ -80,7 +86,9 @@ async def stop(ask: StopRuntime, call: Call, runtime: Runtime) -> RuntimeStatus:
 @room.operation("POST", "/projects/{project_id}/runtime/restart", effect=Effect.WRITE, errors=STARTS)
 async def restart(ask: RestartRuntime, call: Call, runtime: Runtime) -> RuntimeStatus:
     """Stop the app and start it with today's settings; start it when it does not run."""
-    return await runtime.restart(ask.project_id, call, wait=ask.wait, timeout=ask.timeout, build=ask.build)
+    return await runtime.restart(
+        ask.project_id, call, wait=ask.wait, timeout=ask.timeout, build=ask.build, source=ask.source
+    )
 
 
 @room.operation("GET", "/projects/{project_id}/runtime/status", effect=Effect.READ)

@@ -20,9 +20,18 @@ from att.store.tables import runs
 from att.store.times import now
 
 WANTED = "runtime.wanted"
+SOURCE = "runtime.source."  # and the project's id
 LAUNCHER = "runtime.launcher"
 LOST = "daemon_lost"
 LAUNCHER_LOST = "launcher_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What an app runs out of: `artefact_id` was deployed last; `files`: yet the project's own files are run."""
+
+    artefact_id: str | None = None
+    files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,53 @@ def want(project_id: str | None) -> Callable[[Connection], None]:
     return lambda connection: set_fact(connection, WANTED, project_id)
 
 
+def source(project_id: str) -> Callable[[Connection], Chosen]:
+    return lambda connection: Chosen(**(fact(connection, SOURCE + project_id) or {}))
+
+
+def choose(project_id: str, artefact_id: str | None) -> Callable[[Connection], None]:
+    """From now on the app runs out of this artefact; None: out of the project's files."""
+
+    def work(connection: Connection) -> None:
+        before = source(project_id)(connection)
+        files = artefact_id is None
+        kept = before.artefact_id if files else artefact_id
+        told = {"artefact_id": kept, "files": files} if kept else None
+        set_fact(connection, SOURCE + project_id, told)
+
+    return work
+
+
+def run_out_of(project_id: str, artefact_id: str | None) -> Callable[[Connection], None]:
+    """It is wanted, and runs out of this artefact (None: out of its files)."""
+
+    def work(connection: Connection) -> None:
+        set_fact(connection, WANTED, project_id)
+        choose(project_id, artefact_id)(connection)
+
+    return work
+
+
+def forget(project_id: str) -> Callable[[Connection], None]:
+    return lambda connection: set_fact(connection, SOURCE + project_id, None)
+
+
+def promote(
+    project_id: str, artefact_id: str | None, run_id: str, before: str | None
+) -> Callable[[Connection], None]:
+    """The run that was tried is the app, wanted and chosen; the one `before` it is on its way out."""
+
+    def work(connection: Connection) -> None:
+        for each, role in ((run_id, "current"), (before, "draining")):
+            row = one(each)(connection) if each else None
+            if row is not None and row["exited_at"] is None:
+                told = json.dumps({**row["details"], "role": role})
+                connection.execute(update(runs).where(runs.c.run_id == each).values(details=told))
+        run_out_of(project_id, artefact_id)(connection)
+
+    return work
+
+
 def meet(launcher: str) -> Callable[[Connection], bool]:
     """Remember which launcher keeps the apps; whether it is the one of before."""
 
@@ -113,8 +169,10 @@ def close_lost(kept: Collection[str] = (), reason: str = LOST) -> Callable[[Conn
 
 
 def last(project_id: str) -> Callable[[Connection], Mapping[str, Any] | None]:
-    """The newest run of a project."""
-    return _read(select(runs).where(runs.c.project_id == project_id).order_by(runs.c.run_id.desc()).limit(1))
+    """The newest run of a project that was its app, not only tried."""
+    query = select(runs).where(runs.c.project_id == project_id).order_by(runs.c.run_id.desc())
+    tried = runs.c.details.contains('"role": "candidate"')
+    return _read(query.where(runs.c.details.is_(None) | ~tried).limit(1))
 
 
 def one(run_id: str) -> Callable[[Connection], Mapping[str, Any] | None]:

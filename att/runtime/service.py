@@ -16,27 +16,27 @@ from typing import Any
 import structlog
 
 from att.catalogue import Call
+from att.deploy.errors import DeployUnderWay
 from att.event.log import EventLog
 from att.problems import Problem
 from att.project.models import Project
 from att.project.projects import Projects
-from att.runtime import evaluation, preflight, rows, translate
+from att.runtime import heritage, rows, translate
 from att.runtime.address import Address
-from att.runtime.adoption import STANDALONE, Adoption, Situation
+from att.runtime.adoption import STANDALONE, Adoption, Situation, known
 from att.runtime.app import AT_DAEMON, App
-from att.runtime.build import BuildState
 from att.runtime.builds import Builds
 from att.runtime.errors import (
     AlreadyRunning,
-    EnvironmentBuildFailed,
-    EnvironmentBuilding,
     NotRunning,
-    RunFolderUnusable,
     SafeMode,
 )
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
 from att.runtime.preflight import Ready
+from att.runtime.sources import Source, Sources
+from att.runtime.stage import ALIVE, Stage
+from att.runtime.switch import Switch
 from att.store.store import Store
 from supervisor import errors as supervision
 from supervisor.keeper import Keeper
@@ -44,7 +44,6 @@ from supervisor.logs.log import Log
 from supervisor.runner import RunnerStatus, State
 from supervisor.spec import AppSpec
 
-ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING, State.BACKOFF})
 START_TIMEOUT = 120.0
 _log = structlog.get_logger("att.runtime")
 
@@ -73,10 +72,11 @@ class Runtime:
         self._environ = environ
         self._situation = situation
         self._same_launcher = False
-        self._adoption = Adoption(projects, store, keeper, logs, environ, situation)
-        self._app: App | None = None
-        self._lock = asyncio.Lock()
-        self._address = Address(keeper)
+        self.sources = Sources(home, projects, store, environ, self.builds)
+        self._adoption = Adoption(projects, store, keeper, logs, environ, situation, self.sources)
+        self.stage = Stage(keeper, Address(keeper), self.sources)
+        self.switch = Switch(self.stage, store, logs, projects, self._go_back)
+        self._resuming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         projects.before_delete.append(self._before_delete)
 
@@ -89,25 +89,38 @@ class Runtime:
         if cleared.ended:
             _log.warning("orphans_ended", ended=cleared.ended, killed=cleared.killed)
         found = await self._keeper.runs()
-        await asyncio.to_thread(self._wipe_all, {run.log for run in found if run.exit is None})
+        left = await known(self._store, [run for run in found if run.exit is None], None)
+        slots = {heritage.slot(row, self._home / "run") for _, row in left if row is not None}
+        await asyncio.to_thread(self.sources.wipe_all, slots)
         lost = await self._store.write(rows.close_lost({run.run_id for run in found}))
         self._same_launcher = await self._store.write(rows.meet(self._situation.launcher))
         wanted = await self._store.read(rows.wanted)
         self._take(await self._adoption.living(found, wanted, self._home / "run"))
-        if self._app is not None and self._app.project_id != wanted:
-            self._app.call, self._app.stop_reason = AT_DAEMON, "asked to stop"
-            self._keep(asyncio.create_task(self._stop(self._app), name=f"stop {self._app.project_id}"))
+        if self.stage.current is not None and self.stage.current.project_id != wanted:
+            self.stage.current.call, self.stage.current.stop_reason = AT_DAEMON, "asked to stop"
+            self._keep(
+                asyncio.create_task(
+                    self._stop(self.stage.current), name=f"stop {self.stage.current.project_id}"
+                )
+            )
         return lost
 
     def _take(self, app: App | None) -> None:
-        self._app = app
+        self.stage.current = app
         if app is not None:
-            self._address.take(app.spec)
+            self.stage.address.take(app.spec)
 
     async def resume(self) -> None:
-        """Start the app that is wanted, if it does not run. A refusal is logged and told as an event, never raised."""
+        """Start the app that is wanted, if it does not run. A refusal is logged and told as an event, never raised.
+        Once in a life: whoever asks again waits for the same."""
+        if self._resuming is None:
+            self._resuming = asyncio.create_task(self._resume(), name="resume")
+            self._keep(self._resuming)
+        await asyncio.shield(self._resuming)
+
+    async def _resume(self) -> None:
         wanted = await self._store.read(rows.wanted)
-        if wanted is None or self._app is not None or self._situation.safe:
+        if wanted is None or self.stage.current is not None or self._situation.safe:
             return
         try:
             left = await self._adoption.waiting(wanted, self._same_launcher, self._home / "run")
@@ -128,19 +141,20 @@ class Runtime:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.builds.aclose()
-        async with self._lock:
-            if self._app is not None:
-                self._app.stop_reason, self._app.call = "the daemon ends", AT_DAEMON
-                await self._let_go()
+        async with self.stage.lock:
+            for app in self.stage.all():
+                app.stop_reason, app.call = "the daemon ends", AT_DAEMON
+                await self.stage.end_beside(app.project_id)
+            await self.stage.let_go()
 
     async def detach(self) -> None:
         """The daemon ends and the app goes on: its keeper has it, and the next life takes it over."""
         for task in tuple(self._tasks):
             task.cancel()
         await self.builds.aclose()
-        app, self._app = self._app, None
-        if app is not None:
+        for app in self.stage.all():
             await app.detach()
+        self.stage.current, self.stage.candidate, self.stage.draining = None, None, []
 
     async def lost(self) -> list[str]:
         """The keeper has died, and what it kept has been ended: close the runs; their ids."""
@@ -157,27 +171,45 @@ class Runtime:
         wait: Wait = "ready",
         timeout: float | None = None,
         build: bool = False,
+        source: Source | None = None,
     ) -> RuntimeStatus:
-        """Start the project's app; another one that runs is stopped first."""
+        """Start the project's app; another one that runs is stopped first. `source`: what it runs out of, from now on."""
         self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
-        self._refuse_running(project_id, await self._state())
-        if build:
-            await self._build(project, call)
-        async with self._lock:
-            self._refuse_running(project_id, await self._state())
-            ready = await self._look_over(project)
-            port = await self._address.port(ready, self._ours(await self._state()))
-            await self._make_room(project_id)
-            if self._app is not None:
-                other = self._app.project_id != project_id
-                self._app.stop_reason = f"{project_id} was started" if other else self._app.stop_reason
-                self._app.call = call
-                await self._let_go()
-            app = await self._new(project, ready, port, call)
-            wish = await self._begin(app, app.runner.start(wait, _patience(wait, timeout)))
+        self._refuse_running(project_id, await self.stage.state())
+        self._refuse_deploying()
+        artefact_id = await self.sources.chosen(project_id, source)
+        if build and artefact_id is None:
+            await self.sources.build(project, call)
+        async with self.stage.lock:
+            self._refuse_deploying()
+            app, wish = await self._start(project, artefact_id, call, wait, timeout)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
+
+    async def _start(
+        self, project: Project, artefact_id: str | None, call: Call, wait: Wait, timeout: float | None
+    ) -> tuple[App, asyncio.Task[RunnerStatus]]:
+        project_id = project.id
+        self._refuse_running(project_id, await self.stage.state())
+        ready = await self.sources.look_over(project, artefact_id, self.stage.slot(project_id))
+        port = await self.stage.address.port(ready, self._ours(await self.stage.state()))
+        await self._make_room(project_id, artefact_id)
+        if self.stage.current is not None:
+            other = self.stage.current.project_id != project_id
+            self.stage.current.stop_reason = (
+                f"{project_id} was started" if other else self.stage.current.stop_reason
+            )
+            self.stage.current.call = call
+            await self.stage.let_go()
+        app = await self._new(project, ready, port, call, artefact_id)
+        return app, await self._begin(app, app.runner.start(wait, _patience(wait, timeout)))
+
+    async def _go_back(self, project_id: str, call: Call) -> None:
+        """After a version that did not get healthy: the app of before, as it was. `stage.lock` is held."""
+        project = await self._projects.get(project_id)
+        artefact_id = await self.sources.chosen(project_id, None)
+        await self._start(project, artefact_id, call, "none", None)
 
     async def stop(
         self, project_id: str, call: Call, *, wait: bool = True, timeout: float | None = None
@@ -203,21 +235,26 @@ class Runtime:
         wait: Wait = "ready",
         timeout: float | None = None,
         build: bool = False,
+        source: Source | None = None,
     ) -> RuntimeStatus:
         """Stop and start with today's settings; when nothing runs, a start. What is wrong is refused before the stop."""
         self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
-        app = self._app
-        if app is None or app.project_id != project_id or await self._state() not in ALIVE:
-            return await self.start(project_id, call, wait=wait, timeout=timeout, build=build)
-        async with self._lock:
-            ready = await self._look_over(project)
+        app = self.stage.current
+        if app is None or app.project_id != project_id or await self.stage.state() not in ALIVE:
+            return await self.start(project_id, call, wait=wait, timeout=timeout, build=build, source=source)
+        async with self.stage.lock:
+            self._refuse_deploying()
+            artefact_id = await self.sources.chosen(project_id, source)
+            tmp = app.spec.private_tmp or self.stage.slot(project_id)
+            ready = await self.sources.look_over(project, artefact_id, tmp)
             same = ready.place.port in (0, app.spec.port) and ready.place.host == app.spec.host
-            port = app.spec.port if same else await self._address.port(ready, None)
+            port = app.spec.port if same else await self.stage.address.port(ready, None)
             app.call = call
-            spec = await self._address.spec(ready, port)
-            await self._store.write(rows.want(project_id))
+            spec = await self.stage.address.spec(ready, port)
+            await self._store.write(rows.run_out_of(project_id, artefact_id))
             await app.replace(ready, spec)
+            app.artefact_id = artefact_id
             wish = await self._begin(app, app.runner.restart(wait, _patience(wait, timeout)))
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
@@ -226,15 +263,23 @@ class Runtime:
 
     async def status(self, project_id: str, *, figures: bool = True) -> RuntimeStatus:
         """How the app is; of one that is not the current, its last run."""
-        app = self._app
+        app = self.stage.current
         if app is not None and app.project_id == project_id:
-            return translate.status(app, await app.runner.status(figures))
-        await self._projects.get(project_id)
-        return translate.past(project_id, await self._store.read(rows.last(project_id)))
+            found = translate.status(app, await app.runner.status(figures))
+        else:
+            await self._projects.get(project_id)
+            found = translate.past(project_id, await self._store.read(rows.last(project_id)))
+        beside = [app for app in self.stage.of(project_id) if app is not self.stage.current]
+        found.runs += [run for app in beside for run in translate.runs(app, await app.runner.status(False))]
+        return found
 
     def current(self, project_id: str) -> App | None:
         """The app of the project, if it is the current one."""
-        return self._app if self._app is not None and self._app.project_id == project_id else None
+        return (
+            self.stage.current
+            if self.stage.current is not None and self.stage.current.project_id == project_id
+            else None
+        )
 
     async def log(self, project_id: str) -> Log:
         """The project's log, also when nothing runs."""
@@ -251,7 +296,7 @@ class Runtime:
     async def build_environment(self, project_id: str, call: Call, *, rebuild: bool) -> None:
         """Begin to build; the app must not run out of the environment that is being replaced."""
         folder = await self._projects.path(project_id)
-        if self.current(project_id) is not None and await self._state() in ALIVE:
+        if self.current(project_id) is not None and await self.stage.state() in ALIVE:
             raise AlreadyRunning(
                 f"{project_id} runs out of this environment",
                 hint="Stop the app first, then build its environment.",
@@ -260,19 +305,13 @@ class Runtime:
 
     async def evaluate(self, ask: EvalRuntime, call: Call) -> EvalResult:
         """Run `nat eval` beside the app."""
-        project = await self._projects.get(ask.project_id)
-        folder = await self._projects.path(ask.project_id)
-        named = ask.config or project.nat_config_path or ""
-        tmp = self._run_folder(project.id) / "eval-tmp"
-        ready = await preflight.look_over(
-            project.id, folder, tmp=tmp, environ=self._environ, named_config=named
-        )
-        return await evaluation.evaluate(ask, ready)
+        return await self.sources.evaluate(ask)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    async def _state(self) -> State | None:
-        return None if self._app is None else (await self._app.runner.status(False)).state
+    def _refuse_deploying(self) -> None:
+        if self.stage.deploying is not None:
+            raise DeployUnderWay(f"{self.stage.deploying}: its version is being changed")
 
     def _refuse_running(self, project_id: str, state: State | None) -> None:
         if state in ALIVE and self.current(project_id) is not None:
@@ -291,37 +330,26 @@ class Runtime:
             raise NotRunning(f"{project_id} does not run")
         return app
 
-    async def _look_over(self, project: Project) -> Ready:
-        folder = await self._projects.path(project.id)
-        if self.builds.under_way(project.id):
-            raise EnvironmentBuilding(f"{project.id}: its environment is being built")
-        tmp = self._run_folder(project.id) / "tmp"
-        ready = await preflight.look_over(project.id, folder, tmp=tmp, environ=self._environ)
-        config = ready.place.config
-        if config is not None and config.path.is_relative_to(folder):
-            await self._projects.set_nat_config(project.id, str(config.path.relative_to(folder)))
-        return ready
-
     def _ours(self, state: State | None) -> AppSpec | None:
-        return self._app.spec if self._app is not None and state in ALIVE else None
+        return self.stage.current.spec if self.stage.current is not None and state in ALIVE else None
 
-    async def _make_room(self, project_id: str) -> None:
+    async def _make_room(self, project_id: str, artefact_id: str | None) -> None:
         """All that the disk may refuse, before anything is stopped for the new app."""
         with translate.logs():
             self._logs(project_id)
-        try:
-            folder = self._run_folder(project_id)
-            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        except OSError as fault:
-            told = f"{folder}: {fault.strerror}."
-            raise translate.refusal(fault, told, RunFolderUnusable) from fault
-        await self._store.write(rows.want(project_id))
+        await self.sources.make_room(project_id)
+        await self._store.write(rows.run_out_of(project_id, artefact_id))
 
-    async def _new(self, project: Project, ready: Ready, port: int, call: Call) -> App:
-        spec = await self._address.spec(ready, port)
+    async def _new(
+        self, project: Project, ready: Ready, port: int, call: Call, artefact_id: str | None
+    ) -> App:
+        spec = await self.stage.address.spec(ready, port)
         log = self._logs(project.id)
-        self._app = App.open(ready, spec, self._keeper, log, self._store, self._projects.set_status, call)
-        return self._app
+        change = self._projects.set_status
+        self.stage.current = App.open(
+            ready, spec, self._keeper, log, self._store, change, call, artefact_id=artefact_id
+        )
+        return self.stage.current
 
     async def _begin(self, app: App, wish: Coroutine[None, None, RunnerStatus]) -> asyncio.Task[RunnerStatus]:
         """Send the wish off; returns once its process is there (or it failed), not when it is fulfilled."""
@@ -342,54 +370,26 @@ class Runtime:
         except supervision.SupervisorError as fault:
             raise translate.problem_of(fault, app) from fault
         await app.settled()
-        async with self._lock:
-            if self._app is app and await self._state() not in ALIVE:
-                await self._address.close()
+        async with self.stage.lock:
+            if self.stage.current is app and await self.stage.state() not in ALIVE:
+                await self.stage.address.close()
                 await self._keeper.retire(app.project_id)
-
-    async def _let_go(self) -> None:
-        """Stop the current app for good, and what belonged to it alone."""
-        app, self._app = self._app, None
-        if app is not None:
-            await app.aclose()
-            await asyncio.to_thread(shutil.rmtree, app.spec.private_tmp or "", ignore_errors=True)
-            if app.spec.socket:
-                await self._address.close()
-            await self._keeper.retire(app.project_id)
-
-    async def _build(self, project: Project, call: Call) -> None:
-        folder = await self._projects.path(project.id)
-        build = self.builds.under_way(project.id) or await self.builds.begin(project.id, folder, call)
-        if build is None:
-            return
-        state = await build.done()
-        if state is BuildState.CANCELLED:
-            raise EnvironmentBuildFailed(f"{project.id}: the build was cancelled")
-        if build.problem is not None:
-            raise build.problem
 
     async def _before_delete(self, project: Project) -> None:
         if self.builds.under_way(project.id):
             await self.builds.cancel(project.id)
-        async with self._lock:
+        async with self.stage.lock:
             app = self.current(project.id)
             if app is not None:
                 app.stop_reason = "the project is deleted"
-                await self._let_go()
+                await self.stage.let_go()
+            await self.stage.end_beside(project.id)
+            await self._store.write(rows.forget(project.id))
             if await self._store.read(rows.wanted) == project.id:
                 await self._store.write(rows.want(None))
             self.builds.forget(project.id)
             await self._logs.forget(project.id)
-            await asyncio.to_thread(shutil.rmtree, self._run_folder(project.id), ignore_errors=True)
-
-    def _run_folder(self, project_id: str) -> Path:
-        return self._home / "run" / project_id
-
-    def _wipe_all(self, used: set[str]) -> None:
-        """What killed daemons left: private TMPDIRs with configs in plain text, but for those of apps that run."""
-        for place in (self._home / "run").glob("*/*tmp"):
-            if place.parent.name not in used:
-                shutil.rmtree(place, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self.sources.run_folder(project.id), ignore_errors=True)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)

@@ -127,7 +127,9 @@ class RuntimeSettings(_Table):
     host: str = ""
     port: Port | None = None
     serve: Literal["nat", "socket"] = "nat"
-    app: Annotated[str, Field(pattern=r"^([\w.]+:[\w.]+)?$")] = ""  # with `socket`: any ASGI app in place of NAT's
+    app: Annotated[str, Field(pattern=r"^([\w.]+:[\w.]+)?$")] = (
+        ""  # with `socket`: any ASGI app in place of NAT's
+    )
     log_level: Literal["", "debug", "info", "warning", "error", "critical"] = ""
     env: dict[str, str] = Field(default_factory=dict)
     restart: Restart = Restart.PERMANENT

@@ -139,10 +139,16 @@ def status(app: App, now: RunnerStatus) -> RuntimeStatus:
         threads=now.threads,
         log_cursor=now.log_cursor or app.log_cursor,
         reason=reason,
-        runs=[RunReport(run_id=r.run_id, pid=r.pid, role=r.role, state=r.state.value) for r in now.runs],
+        runs=runs(app, now),
+        artefact_id=app.artefact_id,
         warnings=list(app.ready.warnings),
         nat_version=app.ready.place.nat_version or None,
     )
+
+
+def runs(app: App, now: RunnerStatus) -> list[RunReport]:
+    """The runs of one version."""
+    return [RunReport(run_id=r.run_id, pid=r.pid, role=app.role, state=r.state.value) for r in now.runs]
 
 
 def past(project_id: str, row: Mapping[str, Any] | None) -> RuntimeStatus:
@@ -165,6 +171,7 @@ def past(project_id: str, row: Mapping[str, Any] | None) -> RuntimeStatus:
         restarts=row["restarts"],
         log_cursor=row["log_cursor"],
         reason=row["reason"] or "",
+        artefact_id=row["details"].get("artefact_id"),
     )
 
 

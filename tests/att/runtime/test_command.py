@@ -58,11 +58,10 @@ def test_what_the_user_says_is_left_as_it_is() -> None:
     assert "--runner_class" not in command.words(other, place())
 
 
-def test_behind_a_held_socket_uvicorn_runs_nats_factory() -> None:
+def test_behind_a_held_socket_our_server_runs_nats_factory() -> None:
     own = settings('serve = "socket"\nstop_grace = 5')
     words = command.words(own, place())
-    assert words[:4] == ("python", "-m", "uvicorn", "--factory")
-    assert words[-4:] == ("--fd", "3", "--timeout-graceful-shutdown", "4")
+    assert words == ("python", "-m", "att_serve", command.MODULE, "--factory", "--grace", "3")
     env = command.variables(own, place(data={"general": {"front_end": {"runner_class": "my.W"}}}), {}, {})
     assert env["NAT_CONFIG_FILE"] == "/projects/demo/config.yml"
     assert env["NAT_FRONT_END_WORKER"] == nat.WORKER
