@@ -195,6 +195,13 @@ class Settings(BaseModel):
         le=300,
         description="Seconds that requests are given to finish when the daemon stops.",
     )
+    mcp_tool_names: Literal["underscore", "dotted"] = Field(
+        default="underscore", description="How MCP tools are called: att_runtime_start or att.runtime.start."
+    )
+    mcp_json: bool = Field(
+        default=False,
+        description="Answer MCP clients of before 2026-07-28 in plain JSON: faster, but without progress.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the daemon says of itself."
     )

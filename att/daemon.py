@@ -36,6 +36,8 @@ from att.health.vitals import Vitals
 from att.http import private as private_health
 from att.http.app import drain, make_app
 from att.http.server import Runner, make_runner
+from att.mcp.door import Door, open_door
+from att.mcp.offer import Offer
 from att.metrics import Metrics
 from att.problems import Problem
 from att.project.projects import Projects
@@ -249,6 +251,7 @@ class Daemon:
         known = {Projects: projects, Runtime: runtime, EventLog: events, Vitals: self.vitals, Logs: logs}
         bound = catalogue().bind({**known, Releases: releases, **bench})
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
+        open_door(app, Door(bound, access, settings, bench[Offer], events, self.metrics))
         app.on_shutdown.append(lambda _: _end_waits(logs, bench[Runs]))
         return runtime, app
 

@@ -18,6 +18,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "release": ("att.release.operations", "Releases of ATT itself: make, switch, go back."),
     "workflow": ("att.workflow.operations", "Long work: how it goes, its end, going on with it."),
     "token": ("att.token.operations", "Named tokens: who may ask what."),
+    "mcp": ("att.mcp.operations", "The MCP server: how it is reached, its tools and resources."),
     "event": ("att.event.operations", "What happened: list, follow, delete."),
     "health": ("att.health.operations", "Whether ATT itself is well."),
 }

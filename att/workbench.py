@@ -14,7 +14,9 @@ from typing import Any
 from att.access import Access
 from att.config import Settings
 from att.event.log import EventLog
+from att.mcp.offer import Offer
 from att.project.projects import Projects
+from att.rooms import catalogue
 from att.runtime.logs import Logs
 from att.runtime.service import Runtime
 from att.store.store import Store
@@ -44,4 +46,4 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     # The services that do long work stand between here and the next line: they register it with `runs.register`.
     stack.push_async_callback(runs.aclose)  # so it ends before what it uses is closed
     await runs.open()
-    return {Tokens: tokens, Runs: runs}
+    return {Offer: Offer(catalogue(), ground.settings), Tokens: tokens, Runs: runs}

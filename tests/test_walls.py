@@ -22,13 +22,15 @@ WIRING = ("att.daemon", "att.workbench")  # the only files that know everything
 
 # Where a dependency may be used; what is not named here may be used nowhere.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
+    "anyio": ("att.mcp",),
     "aiohttp": ("att.http", "att.mcp", "att.daemon", "att.runtime", "supervisor.probes"),
     "alembic": ("att.store",),
     "asyncpg": ("att.store",),
     "click": ("att.cli",),
     "gidgethub": ("att.git",),
     "mcp": ("att.mcp",),
-    "multidict": ("att.http",),
+    "mcp_types": ("att.mcp",),
+    "multidict": ("att.http", "att.mcp"),
     "packaging": ("att.runtime",),
     "prometheus_client": ("att.http", "att.health", "att.metrics"),
     "psutil": (

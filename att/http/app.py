@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -36,6 +36,8 @@ from att.problems import Problem
 PAGE = Path(__file__).parent / "page" / "index.html"
 FOREIGN: web.RequestKey[bool] = web.RequestKey("foreign", bool)  # from another page, one that is allowed
 STREAMS: web.AppKey[Streams] = web.AppKey("streams", Streams)
+Drain = Callable[[], Awaitable[None]]
+DRAINS: web.AppKey[list[Drain]] = web.AppKey("drains", list[Drain])  # of other doors in the same application
 # WebSocket address: the operation whose NDJSON stream it carries.
 SOCKETS: Mapping[str, str] = {"/projects/{project_id}/ws": "event.stream_project"}
 
@@ -63,6 +65,7 @@ def make_app(
     doorway = Doorway(guard, streams, metrics, settings.body_limit, audit)
     app = web.Application(client_max_size=settings.body_limit, middlewares=[_edge(guard, metrics)])
     app[STREAMS] = streams
+    app[DRAINS] = []
     app.on_shutdown.append(drain)
     app.on_response_prepare.append(_head)
     table: dict[str, dict[str, Answer]] = {}
@@ -85,6 +88,8 @@ def make_app(
 async def drain(app: web.Application) -> None:
     """End every stream after a whole piece. New ones are refused; all else goes on."""
     app[STREAMS].drain()
+    for end in app[DRAINS]:
+        await end()
 
 
 def _add(app: web.Application, path: str, methods: Mapping[str, Answer]) -> None:
@@ -206,12 +211,13 @@ async def _head(request: web.Request, response: web.StreamResponse) -> None:
 def _allow_origin(request: web.Request, response: web.StreamResponse, origin: str) -> None:
     """What a browser needs to hand the answer to a page of a configured origin."""
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, ETag"
+    response.headers["Access-Control-Expose-Headers"] = "X-Request-Id, ETag, Mcp-Session-Id, WWW-Authenticate"
     response.headers["Vary"] = "Origin"
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         allowed = response.headers.get("Allow", ", ".join(SAFE))
         response.headers["Access-Control-Allow-Methods"] = allowed
         response.headers["Access-Control-Allow-Headers"] = (
-            "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, X-Request-Id"
+            "Authorization, Content-Type, Last-Event-ID, If-Match, If-None-Match, X-Request-Id, "
+            "Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name"
         )
         response.headers["Access-Control-Max-Age"] = "600"

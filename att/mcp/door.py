@@ -1,0 +1,90 @@
+"""The MCP door of the daemon: `/mcp` and what tells of it, made from the catalogue, behind the same guard as HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from att.access import Access
+from att.catalogue import Bound
+from att.config import Settings
+from att.event.log import EventLog
+from att.http.app import DRAINS
+from att.http.guard import Guard
+from att.http.routes import COUNT, Audit
+from att.mcp.doorkeeper import Doorkeeper, metadata, unauthorized
+from att.mcp.mount import McpSettings, Mounted, add_routes
+from att.mcp.names import Spelling
+from att.mcp.offer import METADATA, PATH, Offer
+from att.mcp.tools import Caller, Counter
+from att.metrics import Counted, Metrics
+from att.problems import Unauthorized
+
+if TYPE_CHECKING:
+    from att.mcp.server import AttServer
+
+
+def session_settings(settings: Settings) -> McpSettings:
+    """How the daemon keeps its MCP sessions. `Host` and `Origin` are checked before, at the edge of the application."""
+    return McpSettings(body_limit=settings.body_limit, json_answers=settings.mcp_json)
+
+
+class Door:
+    """The server, loaded when the first client comes."""
+
+    def __init__(
+        self,
+        bound: Mapping[str, Bound],
+        access: Access,
+        settings: Settings,
+        offer: Offer,
+        events: EventLog,
+        metrics: Metrics,
+        audit: Audit | None = None,
+    ) -> None:
+        self._settings = settings
+        self._offer = offer
+        self._events = events
+        self._keeper = Doorkeeper(Guard(access, settings))
+        self._caller = Caller(bound, Counter(metrics, audit))
+        self._count = Counted(metrics, "mcp")
+        self._server: AttServer | None = None
+        self.mounted = Mounted(self._load, session_settings(settings), self._keeper.admit)
+
+    def _load(self) -> Any:
+        from att.mcp.server import AttServer
+
+        spelling = Spelling(self._settings.mcp_tool_names)
+        self._server = AttServer(
+            self._offer.surface, self._caller, self._events, spelling, self._offer.version
+        )
+        return self._server
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        request[COUNT] = self._count
+        try:
+            return await self.mounted.answer(request)
+        except Unauthorized as problem:
+            return unauthorized(problem, request)
+
+    async def shut(self, _: web.Application) -> None:
+        """To be called when the application shuts down: what was begun may finish."""
+        await self.mounted.drain()
+        await self._caller.close(self._settings.finish)
+
+    async def close(self, _: web.Application) -> None:
+        if self._server is not None:
+            await self._server.notifier.close()
+        await self.mounted.close()
+
+
+def open_door(app: web.Application, door: Door) -> None:
+    """Put the door into an application made by `att.http.app.make_app`."""
+    add_routes(app, PATH, door.answer)
+    for address in (METADATA, METADATA + PATH):
+        app.router.add_get(address, metadata)
+    app[DRAINS].append(door.mounted.drain)
+    app.on_shutdown.append(door.shut)
+    app.on_cleanup.append(door.close)

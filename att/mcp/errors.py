@@ -1,0 +1,19 @@
+"""The mistakes that are seen at the MCP door itself."""
+
+from __future__ import annotations
+
+from att.problems import NotFound, Problem
+
+
+class ResultTooLarge(Problem):
+    """Raised with `bytes` and `limit`."""
+
+    code, status, title = "result_too_large", 422, "The result is too large for one answer"
+    hint = "Ask for less: a smaller `limit`, a narrower filter, or page by page with `cursor`."
+
+
+class UnknownResource(NotFound):
+    """Raised with `uri`."""
+
+    code, title = "resource_not_found", "There is no such resource"
+    hint = "`resources/list` and `resources/templates/list` tell which there are."
