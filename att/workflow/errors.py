@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from att.problems import Conflict, NotFound, Problem, Unavailable
+from att.problems import Conflict, InvalidRequest, NotFound, Problem, Unavailable
 
 
 class RunNotFound(NotFound):
@@ -60,3 +60,34 @@ class StepBroke(Problem):
 class UndoFailed(Problem):
     code, status, title = "undo_failed", 500, "Not all could be taken back"
     hint = "Look at the steps of the run: those called `undo: …` tell what was left as it is."
+
+
+class FilesDirty(Conflict):
+    """Raised with `paths`."""
+
+    code, title = "files_dirty", "Files to be changed have uncommitted changes"
+    hint = "Commit them first, or say `allow_dirty`: then they are committed together with the change."
+
+
+class FilesChanged(Conflict):
+    """Raised with `paths`."""
+
+    code, title = "files_changed_meanwhile", "Somebody else has changed these files meanwhile"
+    hint = "What they wrote is kept as it is. Look at the files that are named, then try again."
+
+
+class PatchRefused(Problem):
+    """Raised with `said`, git's own words."""
+
+    code, status, title = "patch_does_not_apply", 422, "The patch does not apply"
+    hint = "Make it against the files as they are now, as `git diff` writes it."
+
+
+class NothingToChange(Conflict):
+    code, title = "nothing_to_change", "The files are like that already"
+    hint = "There is nothing to test or to commit; run the tests with `att test run`."
+
+
+class InvalidChange(InvalidRequest):
+    code, title = "invalid_change", "The change is not valid"
+    hint = "Mend what is named: every path once, and content that is base64 when it is said to be."

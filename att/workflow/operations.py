@@ -7,11 +7,24 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from att.catalogue import Call, Chunks, Effect, Room, Stream
+from att.confine_errors import (
+    FileMissing,
+    FileUnavailable,
+    GitInternals,
+    InvalidPath,
+    NotAFile,
+    PathOutsideProject,
+)
+from att.git import errors as git
 from att.problems import BadCursor, ProjectNotFound
+from att.project.errors import DirectoryMissing
+from att.store.errors import DiskFull
 from att.workflow import errors
+from att.workflow.changes import ChangeTest
 from att.workflow.models import AskRun, CancelRun, ListRuns, ResumeRun, Run, RunPage
 
 if TYPE_CHECKING:
+    from att.workflow.change_test import Changes
     from att.workflow.runs import Runs
 
 room = Room("workflow", errors=(ProjectNotFound,))
@@ -100,3 +113,28 @@ async def cancel(ask: CancelRun, call: Call, runs: Runs) -> Run:
 async def resume(ask: ResumeRun, call: Call, runs: Runs) -> Run:
     """Go on with a run that failed, was cancelled or interrupted; what it has done already is not done again."""
     return await runs.resume(ask.project_id, ask.run_id, call, wait=ask.wait)
+
+
+@room.operation(
+    "POST",
+    "/projects/{project_id}/workflows/change-test",
+    effect=Effect.WRITE,
+    status=202,
+    errors=(
+        DirectoryMissing,
+        *(PathOutsideProject, InvalidPath, FileMissing, FileUnavailable, GitInternals, NotAFile),
+        *(git.GitMissing, git.GitFailed, git.GitTimedOut, git.OutputTooLarge, git.RepositoryElsewhere),
+        *(git.RepositoryDamaged, git.NotARepository, git.RepositoryAbove, git.IndexLocked),
+        *(git.MergeInProgress, git.DetachedHead, git.InvalidBranch, git.BranchExists),
+        *(git.EmptyMessage, git.InvalidMessage),
+        *(errors.FilesDirty, errors.PatchRefused, errors.NothingToChange, errors.InvalidChange),
+        *(errors.TooLarge, errors.RunBusy, errors.RunsStopping, DiskFull),
+    ),
+    progress="workflow.status",
+)
+async def change_test(ask: ChangeTest, call: Call, changes: Changes) -> Run:
+    """Change files, run the tests and commit; when a test fails everything is put back as it was.
+
+    The run's steps are look, change, test and commit. What its problem says is why it failed; `test` in it has the counts.
+    """
+    return await changes.begin(ask, call)

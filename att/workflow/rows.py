@@ -250,6 +250,10 @@ def get(connection: Connection, project_id: str | None, run_id: str) -> Run:
     )
 
 
+def is_known(connection: Connection, run_id: str) -> bool:
+    return connection.execute(select(jobs.c.run_id).where(jobs.c.run_id == run_id)).scalar() is not None
+
+
 def newest(connection: Connection, project_id: str, kind: str, ended: bool) -> str | None:
     query = select(func.max(jobs.c.run_id)).where(jobs.c.project_id == project_id, jobs.c.kind == kind)
     return connection.execute(query.where(jobs.c.state.in_(ENDED)) if ended else query).scalar()

@@ -176,6 +176,12 @@ class Runs:
         await asyncio.shield(asyncio.create_task(self._again(Live(kept, sort, call))))
         return await self.wait(run_id, wait, project_id)
 
+    def is_under_way(self, run_id: str) -> bool:
+        return run_id in self._live
+
+    async def is_known(self, run_id: str) -> bool:
+        return await self._store.read(lambda connection: rows.is_known(connection, run_id))
+
     def board(self, run_id: str) -> Board | None:
         """How far the run is, while it is under way and a while after."""
         live = self._live.get(run_id)
