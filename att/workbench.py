@@ -14,14 +14,18 @@ from typing import Any
 from att.access import Access
 from att.config import Settings
 from att.event.log import EventLog
+from att.git.service import Git
 from att.mcp.offer import Offer
 from att.project.projects import Projects
 from att.rooms import catalogue
 from att.runtime.logs import Logs
 from att.runtime.service import Runtime
 from att.store.store import Store
+from att.testing.service import Testing
 from att.token.tokens import Tokens
+from att.workflow.change_test import Changes
 from att.workflow.runs import Runs
+from att.workflow.tester import RoomTester
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,25 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     tokens = Tokens(ground.store, ground.access)
     await tokens.open()
     runs = Runs(ground.store, ground.projects)
+    testing = Testing(
+        ground.projects,
+        ground.runtime,
+        ground.events,
+        runs,
+        home=ground.settings.home,
+        environ=ground.environ,
+    )
+    git = Git(ground.projects, ground.events)
+    changes = Changes(ground.settings.home, ground.projects, ground.events, runs, RoomTester(testing))
     # The services that do long work stand between here and the next line: they register it with `runs.register`.
     stack.push_async_callback(runs.aclose)  # so it ends before what it uses is closed
     await runs.open()
-    return {Offer: Offer(catalogue(), ground.settings), Tokens: tokens, Runs: runs}
+    await changes.sweep()
+    return {
+        Offer: Offer(catalogue(), ground.settings),
+        Tokens: tokens,
+        Git: git,
+        Runs: runs,
+        Testing: testing,
+        Changes: changes,
+    }
