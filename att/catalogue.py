@@ -25,7 +25,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from string import Formatter
@@ -59,6 +59,17 @@ class _QueryMark:
 
 
 Query = _QueryMark()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`Annotated[str | None, Header("If-Match")]`: a field that may also travel as this header of HTTP.
+
+    On an input model the header stands for the field where the field itself is not given; on an output model the field
+    is repeated as the header (an etag in quotes). The other doors know the field alone.
+    """
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,7 @@ class Operation:
     description: str = ""
     aliases: tuple[str, ...] = ()
     progress: str = ""
+    also: str = ""
 
     @property
     def room(self) -> str:
@@ -134,6 +146,15 @@ class Operation:
         elsewhere = {*self.path_fields, *self.query_fields}
         return tuple(name for name in self.input.model_fields if name not in elsewhere)
 
+    @property
+    def template(self) -> str:
+        """The path without the patterns that only a router reads (`{path:.+}`)."""
+        return re.sub(r"{([^{}:]+):[^{}]*}", r"{\1}", self.path)
+
+    def at_also(self) -> Operation:
+        """The same operation at its other address (itself, when it has one only)."""
+        return replace(self, path=self.also, also="") if self.also else self
+
 
 class Room:
     """The operations of one subject. `errors` are those that every operation of the room can answer with."""
@@ -158,12 +179,15 @@ class Room:
         positional: tuple[str, ...] | None = None,
         aliases: tuple[str, ...] = (),
         progress: str = "",
+        also: str = "",
     ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
         """Declare the decorated function as an operation. Its docstring's first line is the summary.
 
         `name` defaults to `room.function`; the scope to the effect's; `positional` (the arguments that the command line
         takes without a flag) to the fields of the path. `aliases` are other names that the doors know it by. `progress`
-        names the operation of the room whose stream tells how what this one began goes on.
+        names the operation of the room whose stream tells how what this one began goes on. `also` is a second address,
+        where what stands in `path` (such as a path with slashes, `{path:.+}`) travels in the query, so that any value can
+        be told there; such a field is marked `Query`.
         """
 
         def declare(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -194,6 +218,7 @@ class Room:
                 description=told[2].strip(),
                 aliases=aliases,
                 progress=progress,
+                also=also,
             )
             object.__setattr__(entry, "positional", entry.path_fields if positional is None else positional)
             self.operations.append(entry)
@@ -204,6 +229,16 @@ class Room:
 
 class Later:
     """Stands for a collaborator's class that was imported for type checking only; found by its name."""
+
+
+def headers_of(model: type[BaseModel]) -> dict[str, str]:
+    """Which fields of a model may travel as which headers."""
+    return {
+        name: mark.name
+        for name, info in model.model_fields.items()
+        for mark in info.metadata
+        if isinstance(mark, Header)
+    }
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -266,11 +301,12 @@ class Catalogue:
         routes: set[tuple[str, str]] = set()
         names: set[str] = set()
         for operation in (o for room in rooms for o in room.operations):
-            route = (operation.method, re.sub(r"{.*?}", "{}", operation.path))
+            paths = [path for path in (operation.path, operation.also) if path]
+            here = {(operation.method, re.sub(r"{[^:}]*", "{", path)) for path in paths}
             called = {operation.name, *operation.aliases}
-            if called & names or route in routes:
+            if called & names or here & routes:
                 raise ValueError(f"{operation.name} ({operation.method} {operation.path}) is declared twice")
-            routes.add(route)
+            routes |= here
             names |= called
             self._operations[operation.name] = operation
 

@@ -116,6 +116,8 @@ class Inside:
                 if check is not None:
                     _check_open(spot, relative, check)
                 os.unlink(spot.name, dir_fd=spot.folder)
+            elif check is not None:
+                raise NotAFile(f"{relative[:200]!r} is a directory, which has no etag.")
             elif recursive:
                 _no_repository_in(spot)
                 shutil.rmtree(spot.name, dir_fd=spot.folder)

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 # name of the room: (module, what it is about). The module holds the room as `room`.
 ROOMS: dict[str, tuple[str, str]] = {
     "project": ("att.project.operations", "Projects: create, list, show, delete."),
+    "code": ("att.code.operations", "A project's files: list, read, write, move, delete, search, compare."),
+    "git": ("att.git.operations", "The project's repository: status, history, branches, commits, remotes."),
     "runtime": ("att.runtime.operations", "The running app: start, stop, status, logs, evaluation."),
+    "test": ("att.testing.operations", "The project's own tests: run, results."),
+    "deploy": ("att.deploy.operations", "Versions of the app: build, bring out, take back."),
     "release": ("att.release.operations", "Releases of ATT itself: make, switch, go back."),
     "workflow": ("att.workflow.operations", "Long work: how it goes, its end, going on with it."),
     "token": ("att.token.operations", "Named tokens: who may ask what."),

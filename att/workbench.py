@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from att.access import Access
+from att.code.files import Code
 from att.config import Settings
+from att.deploy.deploys import Deploys
 from att.event.log import EventLog
 from att.git.service import Git
 from att.mcp.offer import Offer
@@ -57,15 +59,23 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     )
     git = Git(ground.projects, ground.events)
     changes = Changes(ground.settings.home, ground.projects, ground.events, runs, RoomTester(testing))
+    deploys = Deploys(
+        ground.settings.home, ground.store, ground.projects, ground.runtime, runs, ground.environ
+    )
+    await deploys.clear()
     # The services that do long work stand between here and the next line: they register it with `runs.register`.
     stack.push_async_callback(runs.aclose)  # so it ends before what it uses is closed
     await runs.open()
+    await deploys.settle()
     await changes.sweep()
+    code = Code(ground.projects, ground.events)
     return {
+        Code: code,
         Offer: Offer(catalogue(), ground.settings),
         Tokens: tokens,
         Git: git,
         Runs: runs,
         Testing: testing,
         Changes: changes,
+        Deploys: deploys,
     }

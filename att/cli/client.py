@@ -89,7 +89,7 @@ def find(
 
 
 def path_for(template: str, values: Mapping[str, Any]) -> str:
-    """The address of an operation with its path fields filled in."""
+    """The address of an operation with its path fields filled in; `template` has no patterns (`Operation.template`)."""
     return API + template.format_map({name: quote(str(value), safe="") for name, value in values.items()})
 
 

@@ -87,13 +87,13 @@ def command(
 ) -> click.Command:
     """The command of one operation."""
     streams = operation.method == "GET" and any(stream.media_type == NDJSON for stream in operation.streams)
-    progress = next((o for o in siblings if operation.status == 202 and _tells_progress(o, operation)), None)
+    progress = _progress_of(operation, siblings)
     own: list[click.Option] = []
     if streams:
         own.append(
             click.Option(["-f", "--follow"], is_flag=True, help="Go on with what comes, until Ctrl-C.")
         )
-    if progress:
+    if progress and not _answers_run(operation):
         own.append(
             click.Option(["--wait/--no-wait"], default=None, help="Show the progress until it is done.")
         )
@@ -111,6 +111,23 @@ def command(
         short_help=operation.summary,
         hidden=hidden,
     )
+
+
+def _progress_of(operation: Operation, siblings: Iterable[Operation]) -> Operation | None:
+    """The operation whose stream tells how what this one began goes on; of its own room, or of the one that is named."""
+    if operation.status != 202:
+        return None
+    named = operation.progress.split(".")[0]
+    if named not in ("", operation.room):
+        from att.rooms import room
+
+        siblings = room(named).operations
+    return next((each for each in siblings if _tells_progress(each, operation)), None)
+
+
+def _answers_run(operation: Operation) -> bool:
+    """Whether it begins long work. Its `wait` says for how long to wait; without it, all is followed to its end."""
+    return operation.status == 202 and "wait" in operation.input.model_fields
 
 
 def _tells_progress(candidate: Operation, of: Operation) -> bool:
@@ -134,23 +151,43 @@ def _callback(operation: Operation, progress: Operation | None) -> Callable[...,
             _follow(Following(client, target, _tell), operation, as_json)
             return
         raw = _ask(client, operation, target, body, as_json)
-        if progress is not None and (given.get("wait") or (given.get("wait") is None and not as_json)):
-            begun = {name: json.loads(raw)["id"] for name in progress.path_fields if operation.progress}
-            path = {name: begun.get(name) or sent[name] for name in progress.path_fields}
-            raw = _watch(client, path_for(progress.path, path), as_json)
+        if _answers_run(operation) and given.get("wait") is not None:
+            _tell_failure(raw, as_json)
+        elif progress is not None and _to_the_end(operation, given, as_json):
+            begun = json.loads(raw) if operation.progress else {}
+            path = {name: begun.get(name) or sent.get(name) or begun["id"] for name in progress.path_fields}
+            raw = _watch(client, path_for(progress.template, path), as_json)
         show(raw, as_json)
 
     return run
+
+
+def _to_the_end(operation: Operation, given: dict[str, Any], as_json: bool) -> bool:
+    """Whether what was begun is followed until it is done."""
+    if _answers_run(operation):
+        return True
+    return bool(given.get("wait")) or (given.get("wait") is None and not as_json)
+
+
+def _tell_failure(raw: bytes, as_json: bool) -> None:
+    """`Done` with 1 when a run has ended badly within the time that was waited for."""
+    run = json.loads(raw)
+    if run.get("state") in ("failed", "cancelled", "interrupted"):
+        if not as_json:
+            _tell(f"Error: {(run.get('problem') or {}).get('detail') or run['state']}")
+        show(raw, as_json)
+        raise Done(1)
 
 
 def request_of(operation: Operation, sent: dict[str, Any]) -> tuple[str, Any]:
     """The address with its query, and the body."""
     from att.fields import wire_name
 
+    operation = operation.at_also()  # where any value can be told
     fields = operation.input.model_fields
     query = [wire_name(name, fields[name]) for name in operation.query_fields]
     bodied = [wire_name(name, fields[name]) for name in operation.body_fields]
-    target = path_for(operation.path, {name: sent[name] for name in operation.path_fields})
+    target = path_for(operation.template, {name: sent[name] for name in operation.path_fields})
     target += query_for({name: sent[name] for name in query if name in sent})
     return target, {name: sent[name] for name in bodied if name in sent} if bodied else None
 

@@ -71,6 +71,9 @@ def make_app(
     table: dict[str, dict[str, Answer]] = {}
     for each in bound.values():
         table.setdefault(API + each.operation.path, {})[each.operation.method] = Route(each, doorway)
+        if each.operation.also:
+            other = Bound(each.operation.at_also(), each.collaborators)
+            table.setdefault(API + other.operation.path, {})[other.operation.method] = Route(other, doorway)
     for path, name in sockets.items():
         if name in bound:
             table.setdefault(API + path, {})["GET"] = Socket(bound[name], doorway, settings.heartbeat)

@@ -18,7 +18,7 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import SchemaValidator, from_json
 
-from att.catalogue import Operation
+from att.catalogue import Operation, headers_of
 from att.fields import shape, wire_name
 from att.http.errors import MalformedJson
 from att.problems import InvalidRequest
@@ -52,11 +52,17 @@ class Asking:
         self._times = frozenset(
             names[n] for n in operation.query_fields if shape(fields[n].annotation).kind is datetime
         )
+        self._headers = tuple((names[name], header) for name, header in headers_of(operation.input).items())
         self.takes_body = bool(self._body)
         self._gate = _gate(operation) if self._body else None
 
     def read(
-        self, path: Mapping[str, str], query: MultiMapping[str], raw_query: str, body: bytes
+        self,
+        path: Mapping[str, str],
+        query: MultiMapping[str],
+        raw_query: str,
+        body: bytes,
+        headers: MultiMapping[str] | None = None,
     ) -> BaseModel:
         """The input. `InvalidRequest` with the failing fields, `MalformedJson` when the body is none."""
         faults: list[Fault] = []
@@ -70,6 +76,8 @@ class Asking:
             self._take_body(body, values, faults)
         elif self._gate is not None:
             self._check_body(b"{}", faults)
+        if self._headers and headers is not None:
+            self._take_headers(headers, values, faults)
         try:
             ask = self.model.model_validate(values)
         except ValidationError as error:
@@ -99,6 +107,19 @@ class Asking:
                 faults.append(_fault(name, "query", "This is not a time such as 2026-11-21T14:00:00Z."))
             else:
                 values[name] = given if many else given[0]
+
+    def _take_headers(self, headers: MultiMapping[str], values: dict[str, Any], faults: list[Fault]) -> None:
+        """Fields that came as headers; one that came both ways must be the same."""
+        for name, header in self._headers:
+            if header not in headers:
+                continue
+            given = ", ".join(headers.getall(header))
+            if not _clean(given):
+                faults.append(_fault(name, "header", "This is not plain text in UTF-8."))
+            elif values.get(name) not in (None, given):
+                faults.append(_fault(name, "header", f"This differs from the header {header}."))
+            else:
+                values[name] = given
 
     def _take_body(self, raw: bytes, values: dict[str, Any], faults: list[Fault]) -> None:
         try:

@@ -11,7 +11,6 @@ import asyncio
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,15 +18,15 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from att.catalogue import Effect, Operation, Scope
+from att.catalogue import Effect, Operation, Scope, headers_of
 from att.fields import shape, wire_name
 from att.http import errors
 from att.http.session import SignedIn, SignIn
+from att.http.shapes import PROBLEM, SSE_MESSAGE, Json
 from att.http.streams import FORMATS, SSE, TEXT
 from att.problems import Forbidden, InvalidRequest, Problem, Unauthorized, Unavailable
 from att.store.errors import DiskFull
 
-Json = dict[str, Any]
 API = "/api/v1"
 _REF = "#/components/schemas/"
 _PLAIN_TEXT = "^[^\\x00]*$"
@@ -76,8 +75,10 @@ def build(operations: Sequence[Operation], version: str) -> Json:
     schemas = _Schemas(operations)
     paths: dict[str, Json] = {}
     for operation in operations:
-        path = API + _template(operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _entry(operation, schemas)
+        for each in (operation, operation.at_also()) if operation.also else (operation,):
+            entry = _entry(each, schemas)
+            entry["operationId"] += "" if each is operation else ".also"
+            paths.setdefault(API + each.template, {})[operation.method.lower()] = entry
     paths[f"{API}/session"] = _session(schemas)
     this = _own("openapi", "This document.", "application/json", {"type": "object"})
     paths[f"{API}/openapi.json"] = {"get": this}
@@ -125,7 +126,7 @@ class _Schemas:
             if operation.output is not None:
                 wanted[operation.output, "serialization"] = None
         self._refs, found = models_json_schema(list(wanted), ref_template=_REF + "{model}")
-        self._all: Json = {**found.get("$defs", {}), "Problem": _PROBLEM}
+        self._all: Json = {**found.get("$defs", {}), "Problem": PROBLEM}
 
     def ref(self, model: type[BaseModel], mode: JsonSchemaMode) -> Json:
         return dict(self._refs[model, mode])
@@ -156,44 +157,6 @@ def _names(part: Any) -> set[str]:
     return set()
 
 
-_PROBLEM: Json = {
-    "type": "object",
-    "title": "Problem",
-    "description": "What went wrong (RFC 9457), with a stable code for programs and a hint for people.",
-    "required": ["type", "title", "status", "detail", "instance", "code", "hint", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string", "description": "One sentence for a person."},
-        "instance": {"type": "string"},
-        "code": {"type": "string", "description": "Stable; for programs."},
-        "hint": {"type": "string", "description": "What to do about it."},
-        "request_id": {"type": "string"},
-        "fields": {
-            "type": "array",
-            "description": "With `invalid_request`: the fields that fail.",
-            "items": {
-                "type": "object",
-                "properties": {key: {"type": "string"} for key in ("field", "in", "message")},
-            },
-        },
-    },
-    "additionalProperties": True,
-}
-
-
-# What stands for one message of a stream of server-sent events.
-_SSE: Json = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string", "description": "Send it as `Last-Event-ID` to go on after this message."},
-        "event": {"type": "string"},
-        "data": {"type": "string", "description": "A JSON object."},
-    },
-}
-
-
 def _entry(operation: Operation, schemas: _Schemas) -> Json:
     schema = schemas.of(operation.input)
     entry: Json = {
@@ -211,6 +174,7 @@ def _entry(operation: Operation, schemas: _Schemas) -> Json:
         entry["security"] = [{}, {"bearer": []}, {"session": []}]
     parameters = [_parameter(operation, name, "path", schema) for name in operation.path_fields]
     parameters += [_parameter(operation, name, "query", schema) for name in operation.query_fields]
+    parameters += [_header(operation, *each, schema) for each in headers_of(operation.input).items()]
     if operation.streams and "format" not in operation.input.model_fields:
         parameters.append(_format(operation))
     if parameters:
@@ -238,6 +202,23 @@ def _parameter(operation: Operation, name: str, where: str, schema: Json) -> Jso
         parameter |= {"style": "form", "explode": True}
     parameter["schema"] = told
     return parameter
+
+
+def _header(operation: Operation, name: str, header: str, schema: Json) -> Json:
+    """A field that may also come as a header."""
+    wire = wire_name(name, operation.input.model_fields[name])
+    told = _as_text(copy.deepcopy(schema["properties"][wire]))
+    described = told.pop("description", "")
+    told.pop("title", None)
+    if told.get("pattern") == _PLAIN_TEXT:
+        told["pattern"] = "^[!-~]*$"
+    return {
+        "name": header,
+        "in": "header",
+        "required": False,
+        "description": f"The same as the field `{wire}`. {described}".strip(),
+        "schema": told,
+    }
 
 
 def _as_text(schema: Json) -> Json:
@@ -311,8 +292,14 @@ def _responses(operation: Operation, schemas: _Schemas) -> Json:
         if operation.output is not None:
             content["application/json"] = {"schema": schemas.ref(operation.output, "serialization")}
         for stream in operation.streams:
-            content[stream.media_type] = {"schema": _SSE if stream.media_type == SSE else {"type": "string"}}
-        responses[str(operation.status)] = {"description": operation.summary or "Done.", "content": content}
+            content[stream.media_type] = {
+                "schema": SSE_MESSAGE if stream.media_type == SSE else {"type": "string"}
+            }
+        done: Json = {"description": operation.summary or "Done.", "content": content}
+        told = headers_of(operation.output) if operation.output is not None else {}
+        if told:
+            done["headers"] = {header: {"schema": {"type": "string"}} for header in told.values()}
+        responses[str(operation.status)] = done
     known = [*operation.errors, *_EVERYWHERE]
     if operation.body_fields:
         known += _WITH_BODY
@@ -342,11 +329,6 @@ def _problems(known: Iterable[type[Problem]]) -> Json:
 
 def _example(kind: type[Problem]) -> Json:
     return kind(f"{kind.title}.").document(instance="/api/v1/…", request_id="5f0c3b1e9a7d2468")
-
-
-def _template(path: str) -> str:
-    """The path without the patterns that only the router reads."""
-    return re.sub(r"{([^{}:]+):[^{}]*}", r"{\1}", path)
 
 
 def _own(name: str, summary: str, media_type: str, schema: Json) -> Json:

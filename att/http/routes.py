@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from att.catalogue import Bound, Call, Effect, Operation, Stream
+from att.catalogue import Bound, Call, Effect, Operation, Stream, headers_of
 from att.http import streams as live
 from att.http.answering import model_response
 from att.http.asking import Asking, invalid
@@ -68,6 +68,7 @@ class Route:
         self._count = Counted(doorway.metrics, operation.name)
         self._audited = doorway.audit if operation.effect is not Effect.READ else None
         self._body = operation.method not in ("GET", "HEAD")
+        self._told = tuple(headers_of(operation.output).items()) if operation.output is not None else ()
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         request[COUNT] = self._count
@@ -114,12 +115,17 @@ class Route:
         query: Any = request.query
         stream, query = self._choice.of(request.headers.get("Accept"), query)
         body = await self._read_body(request)
-        ask = self._asking.read(request.match_info, query, request.rel_url.raw_query_string, body)
+        ask = self._asking.read(
+            request.match_info, query, request.rel_url.raw_query_string, body, request.headers
+        )
         if stream is not None:
             chunks = await self._bound.open(stream, ask, call)
             return await live.send(request, chunks, stream.media_type, self._door.streams, call.request_id)
         result = await self._bound.run(ask, call)
-        return model_response(result if isinstance(result, BaseModel) else None, operation.status)
+        response = model_response(result if isinstance(result, BaseModel) else None, operation.status)
+        for name, header in self._told:
+            response.headers[header] = f'"{getattr(result, name)}"'
+        return response
 
     async def _read_body(self, request: web.Request) -> bytes:
         if not request.body_exists:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from att.catalogue import Effect, Operation
+from att.catalogue import Effect, Operation, headers_of
 from att.cli.commands import NDJSON, connection_options, request_of, verb
 from att.cli.main import build, main
 from att.fields import shape, wire_name
@@ -98,7 +98,7 @@ def document(daemon: RunningDaemon) -> dict[str, Any]:
 def test_the_document_has_each_operation_with_its_fields(
     document: dict[str, Any], operation: Operation
 ) -> None:
-    entry = document["paths"][f"/api/v1{operation.path}"][operation.method.lower()]
+    entry = document["paths"][f"/api/v1{operation.template}"][operation.method.lower()]
     assert (entry["operationId"], entry["summary"]) == (operation.name, operation.summary)
     told = {(p["in"], p["name"], p["required"]) for p in entry.get("parameters", []) if p["name"] != "format"}
     body = entry.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
@@ -109,7 +109,7 @@ def test_the_document_has_each_operation_with_its_fields(
         (place, wire_name(name, fields[name]), place == "path" or fields[name].is_required())
         for place, names in places_.items()
         for name in names
-    }
+    } | {("header", header, False) for header in headers_of(operation.input).values()}
     assert str(operation.status if operation.output or operation.streams else 204) in entry["responses"]
 
 
@@ -117,7 +117,7 @@ def test_the_document_has_each_operation_with_its_fields(
 def test_the_document_has_each_problem_of_an_operation(
     document: dict[str, Any], operation: Operation
 ) -> None:
-    responses = document["paths"][f"/api/v1{operation.path}"][operation.method.lower()]["responses"]
+    responses = document["paths"][f"/api/v1{operation.template}"][operation.method.lower()]["responses"]
     for kind in operation.errors:
         examples = responses[str(kind.status)]["content"]["application/problem+json"]["examples"]
         told = examples[kind.code]["value"]
