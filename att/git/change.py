@@ -79,6 +79,8 @@ async def commit(repository: Repository, ask: MakeCommit) -> Commit:
     before = await repository.head()
     if ask.amend and before is None:
         raise NothingToAmend("HEAD names no commit yet.")
+    if message is None and before is not None:
+        message = await _message_of(repository, before)
     if ask.path:
         repository.must_be_at_rest()
         await _stage(repository, ask.path, "--all")
@@ -88,7 +90,7 @@ async def commit(repository: Repository, ask: MakeCommit) -> Commit:
         await _must_be_staged(repository, ask.path)
     words = ["commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--no-post-rewrite"]
     words += ["--file=-"] if message is not None else ["--no-edit"]
-    words += ["--allow-empty"] if ask.allow_empty else []
+    words += ["--allow-empty"] if ask.allow_empty or ask.amend else []
     words += ["--amend"] if ask.amend else []
     words += [f"--author={ask.author}"] if ask.author else []
     words += ["--only", "--", *ask.path] if ask.path else []
@@ -101,13 +103,26 @@ def _message(ask: MakeCommit) -> str | None:
         return None
     if not (ask.message or "").strip():
         raise EmptyMessage("The message is empty.", fields=[{"field": "message", "message": "is empty"}])
-    if ask.message is not None and "\0" in ask.message:
-        raise InvalidMessage("It holds NUL.", fields=[{"field": "message", "message": "holds NUL"}])
+    if not kept(ask.message or ""):
+        why = "holds NUL or a character that is none"
+        raise InvalidMessage(f"The message {why}.", fields=[{"field": "message", "message": why}])
     return ask.message
 
 
+async def _message_of(repository: Repository, commit: str) -> str | None:
+    """The message as it is (git itself would strip it); None when it is no text that git would keep."""
+    message = (await log.one(repository, commit)).message
+    return message if message and "\ufffd" not in message and kept(message) else None
+
+
+def kept(text: str) -> bool:
+    """Whether git keeps the text as it is: no NUL ends it, and none of Unicode's non-characters makes git take it for Latin-1."""
+    codes = map(ord, text)
+    return not any(code == 0 or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF for code in codes)
+
+
 def _must_fit(ask: MakeCommit) -> None:
-    if ask.author is not None and not _AUTHOR.fullmatch(ask.author):
+    if ask.author is not None and not (_AUTHOR.fullmatch(ask.author) and kept(ask.author)):
         fields = [{"field": "author", "message": "not `Name <address>`"}]
         raise InvalidAuthor("The author is not written as `Name <address>`.", fields=fields)
     wrong = ""

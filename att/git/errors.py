@@ -59,7 +59,7 @@ class EmptyMessage(InvalidRequest):
 
 class InvalidMessage(InvalidRequest):
     code, title = "invalid_message", "git cannot keep this message"
-    hint = "Take the NUL characters out of it."
+    hint = "Take out the NUL characters and what Unicode calls non-characters (such as U+FFFF)."
 
 
 class InvalidAuthor(InvalidRequest):

@@ -198,6 +198,8 @@ def _rejected(why: str, said: str) -> Problem:
     """The typed problem of a push that the remote did not take."""
     remote = " ".join(line for line in said.splitlines() if line.startswith("remote:"))[:600]
     told = f"The remote says: {why} {remote}".strip()
+    if "[remote rejected]" in why:
+        return PushRejected(told)
     if "stale info" in why:
         return LeaseLost(told)
     if "non-fast-forward" in why or "fetch first" in why:

@@ -158,7 +158,9 @@ class AddFiles(Asked):
 
 
 class MakeCommit(Asked):
-    """What is staged; with `all`, every change of a tracked file; with `path`, these paths as they are and nothing else."""
+    """What is staged; with `all`, every change of a tracked file; with `path`, these paths as they are and nothing else.
+
+    `amend` replaces the last commit, and keeps its message if none is given."""
 
     message: str | None = Field(default=None, max_length=1_000_000)
     all: bool = False

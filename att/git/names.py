@@ -15,7 +15,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 
 def is_branch(name: str) -> bool:
     """Whether git takes `name` for a branch."""
-    if not name or name.startswith("-") or name in ("HEAD", "@"):
+    if not name or name.startswith("-") or name == "HEAD":
         return False
     if _FORBIDDEN.search(name) or ".." in name or "@{" in name or name.endswith("."):
         return False

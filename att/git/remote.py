@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from tenacity import (
     AsyncRetrying,
-    RetryCallState,
     retry_if_exception_type,
     stop_after_attempt,
     wait_exponential,
@@ -26,7 +25,6 @@ from tenacity import (
 from att.git.command import NETWORK, Done
 from att.git.errors import NoRemote, RemoteBrokeOff, RemoteMissing, RemoteRefused, RemoteUnreachable
 from att.git.repository import Repository
-from att.problems import Problem
 from att.project.clone_url import CloneUrl, parse
 from att.project.errors import CloneUrlRefused, PathNotFound, PathOutsideRoots, RepositoryNotFound
 
@@ -116,7 +114,7 @@ async def patiently(
         stop=stop_after_attempt(patience.attempts),
         wait=wait_exponential(multiplier=patience.first, max=patience.longest),
         retry=retry_if_exception_type(kinds),
-        retry_error_callback=_give_up,
+        reraise=True,
     )
     made = 0
 
@@ -125,11 +123,8 @@ async def patiently(
         made += 1
         return await do()
 
-    return await retrying(once), made
-
-
-def _give_up(state: RetryCallState) -> Any:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, Problem):
-        error.extra["attempts"] = state.attempt_number
-    raise error or RuntimeError("nothing was tried")
+    try:
+        return await retrying(once), made
+    except (RemoteUnreachable, RemoteBrokeOff) as error:
+        error.extra["attempts"] = made
+        raise
