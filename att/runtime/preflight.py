@@ -217,6 +217,13 @@ async def _components(ready: Ready, nat_config: NatConfig) -> None:
     if not doubtful:
         return
     place, kind = next(iter(doubtful.items()))
+    code, said = await nat_says(ready, nat_config)
+    if code and said is not None:
+        refuse(said, place, kind)
+
+
+async def nat_says(ready: Ready, nat_config: NatConfig) -> tuple[int, truth.Truth | None]:
+    """What `nat validate` makes of the config: its exit code, and the error it names. 0 when it takes too long."""
     last: deque[str] = deque(maxlen=400)
     argv = (str(ready.environment.bin / "nat"), "validate", "--config_file", str(nat_config.path))
     try:
@@ -225,13 +232,8 @@ async def _components(ready: Ready, nat_config: NatConfig) -> None:
                 argv, cwd=ready.place.folder, env=ready.env, on_line=last.append, timeout=_ASK
             )
     except TimeoutError:
-        return  # the start itself will tell
-    if code == 0:
-        return
-    said = truth.find(list(last))
-    if said is None:
-        return
-    refuse(said, place, kind)
+        return 0, None  # the start itself will tell
+    return code, truth.find(list(last)) if code else None
 
 
 @contextlib.contextmanager

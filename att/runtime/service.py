@@ -70,7 +70,7 @@ class Runtime:
         self._keeper = keeper
         self._logs = logs
         self._environ = environ
-        self._situation = situation
+        self.situation = situation
         self._same_launcher = False
         self.sources = Sources(home, projects, store, environ, self.builds)
         self._adoption = Adoption(projects, store, keeper, logs, environ, situation, self.sources)
@@ -93,7 +93,7 @@ class Runtime:
         slots = {heritage.slot(row, self._home / "run") for _, row in left if row is not None}
         await asyncio.to_thread(self.sources.wipe_all, slots)
         lost = await self._store.write(rows.close_lost({run.run_id for run in found}))
-        self._same_launcher = await self._store.write(rows.meet(self._situation.launcher))
+        self._same_launcher = await self._store.write(rows.meet(self.situation.launcher))
         wanted = await self._store.read(rows.wanted)
         self._take(await self._adoption.living(found, wanted, self._home / "run"))
         if self.stage.current is not None and self.stage.current.project_id != wanted:
@@ -120,7 +120,7 @@ class Runtime:
 
     async def _resume(self) -> None:
         wanted = await self._store.read(rows.wanted)
-        if wanted is None or self.stage.current is not None or self._situation.safe:
+        if wanted is None or self.stage.current is not None or self.situation.safe:
             return
         try:
             left = await self._adoption.waiting(wanted, self._same_launcher, self._home / "run")
@@ -318,7 +318,7 @@ class Runtime:
             raise AlreadyRunning(f"{project_id} runs already", state=str(state))
 
     def _refuse_in_safe_mode(self, project_id: str) -> None:
-        if self._situation.safe:
+        if self.situation.safe:
             raise SafeMode(f"{project_id} is not started")
 
     async def _current(self, project_id: str) -> App:

@@ -95,8 +95,9 @@ class Switch:
                 async with stage.lock:
                     await self._take(project, artefact_id, new, old, spec)
                 break
-            except Problem as problem:
-                if not isinstance(problem, DeployFailed) or attempt == trial.attempts:
+            except DeployFailed as failure:
+                failure.extra["rolled_back"] = True  # the one before never left
+                if attempt == trial.attempts:
                     raise
             finally:
                 if stage.candidate is new:  # it is not the app; also when we were cancelled

@@ -14,12 +14,12 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import uvicorn
 
 ON_ITS_WAY = 0.1  # seconds in which what has been accepted is read
+TICK = 0.02
 IDLE = 1.0  # seconds in which a connection between two requests may still bring one
 BACKLOG = 1024
 
@@ -76,9 +76,10 @@ class Server(uvicorn.Server):
         for server in self.servers[1:]:
             server.close()
         await asyncio.sleep(ON_ITS_WAY)
-        until = time.monotonic() + IDLE
-        while time.monotonic() < until and self._may_still_ask():
-            await asyncio.sleep(0.02)
+        for _ in range(int(IDLE / TICK)):
+            if not self._may_still_ask():
+                break
+            await asyncio.sleep(TICK)
         await super().shutdown(sockets)
 
     def _may_still_ask(self):

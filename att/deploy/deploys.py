@@ -1,0 +1,329 @@
+"""The service of the deploy room: builds artefacts, brings one out, takes it back, and remembers how each of that went.
+
+All three are runs of one exclusive group: a project has one build or deploy at a time. What a deploy changes is one step
+(`switch`) that looks before it acts, so it goes on in the next life of the daemon: there either the old version runs and the switch
+is done again, or the new one runs and only the end is to be noted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from att.catalogue import Call
+from att.deploy import files, pruning, rows
+from att.deploy.building import Builder
+from att.deploy.errors import (
+    AlreadyDeployed,
+    ArtefactNotFound,
+    DeployUnderWay,
+    NoArtefact,
+    NoPreviousVersion,
+    NotGood,
+)
+from att.deploy.models import (
+    Artefact,
+    AskHistory,
+    BuildArtefact,
+    DeployPage,
+    DeployStatus,
+    RollBack,
+    RunDeploy,
+)
+from att.event.models import Outcome
+from att.problems import Problem
+from att.project.models import Project
+from att.project.projects import Projects
+from att.runtime import environment
+from att.runtime import rows as runtime_rows
+from att.runtime.errors import SafeMode
+from att.runtime.rows import Note
+from att.runtime.service import Runtime
+from att.runtime.sources import FILES
+from att.runtime.switch import Trial
+from att.store.store import Store
+from att.workflow.errors import RunBusy, RunNotFound
+from att.workflow.flow import Flow
+from att.workflow.models import Run
+from att.workflow.runs import Runs
+
+BUILD, RUN, ROLLBACK = "deploy.build", "deploy.run", "deploy.rollback"
+GROUP = "deploy"
+_log = structlog.get_logger("att.deploy")
+
+
+class Deploys:
+    def __init__(
+        self,
+        home: Path,
+        store: Store,
+        projects: Projects,
+        runtime: Runtime,
+        runs: Runs,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.builder = Builder(home, store, environ)
+        self._store, self._projects, self._runtime, self._runs = store, projects, runtime, runs
+        runs.register(BUILD, self._work_build, resume=False, exclusive=GROUP)
+        runs.register(RUN, self._work_run, resume=True, exclusive=GROUP)
+        runs.register(ROLLBACK, self._work_run, resume=True, exclusive=GROUP)
+        projects.before_delete.append(self._before_delete)
+
+    # -- the daemon's life
+
+    async def clear(self) -> list[str]:
+        """Before runs go on: away with what a killed daemon left half built."""
+        return await self.builder.clear()
+
+    async def settle(self) -> None:
+        """After runs go on: deploys that nobody will finish are noted as such."""
+        for deploy in await self._store.read(rows.under_way):
+            try:
+                run = await self._runs.get(None, deploy.run_id or "")
+                ended = run.state.ended
+            except RunNotFound:
+                ended = True
+            if ended:
+                await self._store.write(rows.end(deploy.deploy_id, "interrupted", "the daemon ended", []))
+
+    # -- asking for work
+
+    async def build(self, ask: BuildArtefact, call: Call) -> Run:
+        await self._projects.path(ask.project_id)
+        wish = {"revision": ask.revision, "rebuild": ask.rebuild}
+        return await self._begin(BUILD, ask.project_id, call, wish, ask.wait)
+
+    async def run(self, ask: RunDeploy, call: Call) -> Run:
+        """Bring a version out. What is known to be wrong is refused before anything begins."""
+        await self._refuse(ask.project_id)
+        artefact = await self._chosen(ask.project_id, ask.artefact_id)
+        if artefact is None and not ask.build:
+            raise NoArtefact(f"{ask.project_id}: nothing has been built")
+        build = ask.build and ask.artefact_id is None
+        if artefact is not None and not build:
+            await self._refuse_same(ask.project_id, artefact.artefact_id)
+        wish = {
+            "artefact_id": None if build or artefact is None else artefact.artefact_id,
+            "timeout": ask.health_timeout,
+            "retries": ask.health_retries,
+        }
+        return await self._begin(RUN, ask.project_id, call, wish, ask.wait)
+
+    async def rollback(self, ask: RollBack, call: Call) -> Run:
+        """Go back to a version that was healthy."""
+        await self._refuse(ask.project_id)
+        good = await self._store.read(rows.good_of(ask.project_id))
+        if ask.artefact_id is None:
+            target = await self._previous(ask.project_id)
+            if target is None:
+                raise NoPreviousVersion(f"{ask.project_id}: there is no earlier version that was healthy")
+        else:
+            found = await self._chosen(ask.project_id, ask.artefact_id)
+            target = found.artefact_id if found is not None else ask.artefact_id
+            if target not in good:
+                raise NotGood(f"{target} was never healthy", artefact_id=target)
+        await self._refuse_same(ask.project_id, target)
+        wish = {"artefact_id": target, "timeout": ask.health_timeout, "retries": ask.health_retries}
+        return await self._begin(ROLLBACK, ask.project_id, call, wish, ask.wait)
+
+    async def _begin(self, kind: str, project_id: str, call: Call, wish: dict[str, Any], wait: float) -> Run:
+        try:
+            return await self._runs.begin(kind, project_id, call, wish, wait=wait)
+        except RunBusy as busy:
+            raise DeployUnderWay(
+                f"{project_id}: a build or deploy is under way", run_id=busy.extra.get("run_id")
+            ) from None
+
+    async def _refuse(self, project_id: str) -> None:
+        await self._projects.path(project_id)
+        if self._runtime.situation.safe:
+            raise SafeMode(f"{project_id} is not deployed")
+
+    async def _refuse_same(self, project_id: str, artefact_id: str) -> None:
+        app = self._runtime.current(project_id)
+        status = await self._runtime.status(project_id, figures=False) if app is not None else None
+        alive = status is not None and status.state in ("starting", "running", "backoff")
+        if alive and app is not None and app.artefact_id == artefact_id:
+            raise AlreadyDeployed(f"{project_id} runs {artefact_id}", artefact_id=artefact_id)
+
+    async def _chosen(self, project_id: str, artefact_id: str | None) -> Artefact | None:
+        """The artefact of this id, or the newest."""
+        known = await self._store.read(rows.artefacts_of(project_id))
+        if artefact_id is None:
+            return known[0] if known else None
+        found = next((one for one in known if one.artefact_id == artefact_id), None)
+        if found is None:
+            raise ArtefactNotFound(f"{project_id} has no artefact {artefact_id}", artefact_id=artefact_id)
+        return found
+
+    async def _previous(self, project_id: str) -> str | None:
+        """The newest good version that is not the present one and still there."""
+        chosen = await self._store.read(runtime_rows.source(project_id))
+        known = {one.artefact_id for one in await self._store.read(rows.artefacts_of(project_id))}
+        good = await self._store.read(rows.good_of(project_id))
+        return next((one for one in good if one != chosen.artefact_id and one in known), None)
+
+    # -- the work
+
+    async def _work_build(self, flow: Flow) -> dict[str, Any]:
+        artefact = await self._build(flow, flow.step)
+        await self._prune(flow.project_id)
+        return {"artefact": artefact.model_dump()}
+
+    async def _build(
+        self, flow: Flow, step: Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
+    ) -> Artefact:
+        return await self.builder.build(
+            flow.project_id,
+            await self._projects.path(flow.project_id),
+            flow.call,
+            revision=flow.input.get("revision"),
+            rebuild=bool(flow.input.get("rebuild")),
+            step=step,
+            report=flow.report,
+        )
+
+    async def _work_run(self, flow: Flow) -> dict[str, Any]:
+        """Build where that is wanted, check, switch, note."""
+        await self._runtime.resume()  # in a life that goes on with this: the app of before is there first
+        target = flow.input["artefact_id"]
+        if target is None:
+            built = await flow.step("build", lambda: self._build_whole(flow))
+            target = built["artefact_id"]
+        before = (await flow.step("begin", lambda: self._note_begin(flow, target)))["previous"]
+        flow.undo("record", lambda: self._note_end(flow, target, before, "cancelled", "it was cancelled"))
+        try:
+            await flow.step("check", lambda: self._check(flow.project_id, target))
+            await flow.step("switch", lambda: self._switch(flow, target))
+        except Problem as problem:
+            back = bool(problem.extra.get("rolled_back"))
+            state = "rolled_back" if back else "failed"
+            await self._note_end(flow, target, before, state, problem.detail, problem.code)
+            raise
+        await flow.step("finish", lambda: self._note_end(flow, target, before, "succeeded", None))
+        await self._prune(flow.project_id)
+        return {"deploy_id": flow.run_id, "artefact_id": target, "previous_artefact_id": before}
+
+    async def _build_whole(self, flow: Flow) -> dict[str, Any]:
+        """As one step: what is half built when the daemon dies is built anew."""
+
+        async def plain(name: str, do: Callable[[], Awaitable[None]]) -> None:
+            flow.report(name)
+            await do()
+
+        return (await self._build(flow, plain)).model_dump()
+
+    async def _check(self, project_id: str, artefact_id: str) -> None:
+        """Whether it is still what was built."""
+        artefact = await self._chosen(project_id, artefact_id)
+        folder = self.builder.folder(project_id, artefact_id)
+        place = folder / FILES
+
+        def work() -> None:
+            packages = environment.look(place).installed
+            files.verify(folder, place, packages, artefact.digest if artefact else "")
+
+        await asyncio.to_thread(work)
+
+    async def _switch(self, flow: Flow, artefact_id: str) -> None:
+        app = self._runtime.current(flow.project_id)
+        if app is not None and app.artefact_id == artefact_id and app.role == "current":
+            status = await self._runtime.status(flow.project_id, figures=False)
+            if status.state == "running":
+                return  # done by the life before
+        trial = Trial(flow.input["timeout"], flow.input["retries"] + 1)
+        flow.report(f"Trying {artefact_id}")
+        await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial)
+
+    async def _note_begin(self, flow: Flow, target: str) -> dict[str, Any]:
+        before = (await self._store.read(runtime_rows.source(flow.project_id))).artefact_id
+        kind = "rollback" if flow.kind == ROLLBACK else "deploy"
+        values = {
+            "project_id": flow.project_id,
+            "artefact_id": target,
+            "previous_artefact_id": before,
+            "actor": flow.call.actor,
+        }
+        note = self._note("deploy.started", flow, target, before, kind=kind)
+        await self._store.write(rows.begin(flow.run_id, values, {"run_id": flow.run_id, "kind": kind}, note))
+        return {"previous": before}
+
+    async def _note_end(
+        self,
+        flow: Flow,
+        target: str,
+        before: str | None,
+        state: str,
+        reason: str | None,
+        code: str | None = None,
+    ) -> None:
+        """How it ended, once."""
+        if state == "succeeded":
+            kind = "deploy.rolled_back" if flow.kind == ROLLBACK else "deploy.completed"
+            notes = [self._note(kind, flow, target, before)]
+        else:
+            more: dict[str, Any] = {"reason": reason, "code": code}
+            notes = [self._note("deploy.failed", flow, target, before, Outcome.FAILED, **more)]
+            if state == "rolled_back":
+                notes.append(self._note("deploy.rolled_back", flow, before, target, **more))
+        await self._store.write(rows.end(flow.run_id, state, reason, notes))
+
+    def _note(
+        self,
+        event: str,
+        flow: Flow,
+        to: str | None,
+        before: str | None,
+        outcome: Outcome = Outcome.OK,
+        **more: object,
+    ) -> Note:
+        told = {"deploy_id": flow.run_id, "artefact_id": to, "previous_artefact_id": before, **more}
+        return Note(event, flow.project_id, told, flow.call.actor, flow.call.request_id or None, outcome)
+
+    async def _prune(self, project_id: str) -> None:
+        known = [one.artefact_id for one in await self._store.read(rows.artefacts_of(project_id))]
+        good = await self._store.read(rows.good_of(project_id))
+        chosen = await self._store.read(runtime_rows.source(project_id))
+        app = self._runtime.current(project_id)
+        keep = {chosen.artefact_id, app.artefact_id if app is not None else None}
+        gone = pruning.to_remove(known, good, keep)
+        if gone:
+            await self.builder.remove(project_id, gone)
+            _log.info("artefacts_removed", project_id=project_id, artefacts=gone)
+
+    # -- looking
+
+    async def status(self, project_id: str) -> DeployStatus:
+        await self._projects.get(project_id)
+        chosen = await self._store.read(runtime_rows.source(project_id))
+        app = self._runtime.current(project_id)
+        now = await self._runtime.status(project_id, figures=False)
+        alive = app is not None and now.state not in ("stopped", "failed")
+        return DeployStatus(
+            project_id=project_id,
+            artefact_id=chosen.artefact_id,
+            source="files" if chosen.files or chosen.artefact_id is None else "deployed",
+            running=app.artefact_id if app is not None and alive else None,
+            previous=await self._previous(project_id),
+            under_way=await self._under_way(project_id),
+            last=await self._store.read(rows.last(project_id)),
+            artefacts=await self._store.read(rows.artefacts_of(project_id)),
+        )
+
+    async def _under_way(self, project_id: str) -> str | None:
+        for kind in (RUN, ROLLBACK, BUILD):
+            run = await self._runs.newest(project_id, kind)
+            if run is not None and not run.state.ended:
+                return run.run_id
+        return None
+
+    async def history(self, ask: AskHistory) -> DeployPage:
+        await self._projects.get(ask.project_id)
+        return await self._store.read(rows.page(ask))
+
+    async def _before_delete(self, project: Project) -> None:
+        await self.builder.remove_all(project.id)
