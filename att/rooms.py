@@ -19,6 +19,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "runtime": ("att.runtime.operations", "The running app: start, stop, status, logs, evaluation."),
     "test": ("att.testing.operations", "The project's own tests: run, results."),
     "deploy": ("att.deploy.operations", "Versions of the app: build, bring out, take back."),
+    "debug": ("att.debug.operations", "Looking into the app: errors, log records, profiles."),
     "release": ("att.release.operations", "Releases of ATT itself: make, switch, go back."),
     "workflow": ("att.workflow.operations", "Long work: how it goes, its end, going on with it."),
     "token": ("att.token.operations", "Named tokens: who may ask what."),

@@ -85,3 +85,8 @@ def _choose(span: Span, filters: Filters) -> Span:
         frozenset(k for k, n in enumerate(numbers) if n in span.continued),
         [span.kinds[n] for n in numbers],
     )
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a text holds the pattern, with the time limit; for whom whole records are looked through. Raises BadFilter."""
+    return _matcher(pattern)
