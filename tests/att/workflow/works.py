@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from att.problems import Conflict
+from att.project.models import CreateProject
 from att.workflow.flow import Flow
 from att.workflow.models import Run
 from att.workflow.runs import Runs
@@ -39,27 +42,8 @@ class Bench:
         self.lives.append(self.runs)
         return self.runs
 
-    async def crash(self) -> None:
-        """The life ends without a word: its tasks are gone and write nothing more."""
-        lives = list(self.runs._live.values())
-        for live in lives:
-            task = live.task
-            assert task is not None
-            live.plan = live.plan.TAKE_BACK  # so that its end decides nothing
-            live.deciding = False
-        for live in lives:
-            await _abandoned(live.task)
-
     async def run(self, kind: str, wait: float = 20, **given: Any) -> Run:
         return await self.runs.begin(kind, "app", CALL, given, wait=wait)
-
-
-async def _abandoned(task: asyncio.Task[None] | None) -> None:
-    assert task is not None
-    coroutine: Any = task.get_coro()
-    task.cancel()
-    await asyncio.wait([task], timeout=5)
-    del coroutine
 
 
 @asynccontextmanager
@@ -68,8 +52,6 @@ async def bench(home: Path) -> AsyncIterator[Bench]:
     folder = home / "projects" / "app"
     folder.mkdir(parents=True)
     async with rooms(home) as opened:
-        from att.project.models import CreateProject
-
         await opened.projects.create(CreateProject(name="app", path=str(folder)), CALL)
         made = Bench(opened)
         try:
@@ -77,3 +59,62 @@ async def bench(home: Path) -> AsyncIterator[Bench]:
         finally:
             for life in made.lives:
                 await life.aclose()
+
+
+class No(Conflict):
+    code, title = "no", "No"
+    hint = "Never."
+
+
+class Hand:
+    """Steps that are counted, and held up or made to fail where a test wants it."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self.undone: list[str] = []
+        self.held: dict[str, asyncio.Event] = {}
+        self.fails: dict[str, list[BaseException]] = {}
+        self.reached: dict[str, asyncio.Event] = {}
+
+    def hold(self, name: str) -> asyncio.Event:
+        self.reached[name] = asyncio.Event()
+        return self.held.setdefault(name, asyncio.Event())
+
+    def do(self, name: str) -> Any:
+        async def work() -> str:
+            if name in self.held:
+                self.reached[name].set()
+                await self.held[name].wait()
+            if self.fails.get(name):
+                raise self.fails[name].pop(0)
+            self.done[name] += 1
+            return f"did {name}"
+
+        return work
+
+    def undo(self, name: str) -> Any:
+        async def work() -> None:
+            if f"undo {name}" in self.held:
+                self.reached[f"undo {name}"].set()
+                await self.held[f"undo {name}"].wait()
+            self.undone.append(name)
+
+        return work
+
+
+def steps(run: Run) -> dict[str, str]:
+    return {step.name: step.state.value for step in run.steps}
+
+
+def three(hand: Hand, *names: str, **named: Any) -> Any:
+    async def work(flow: Flow) -> dict[str, Any]:
+        for name in names or ("a", "b", "c"):
+            flow.undo(name, hand.undo(name))
+            await flow.step(name, hand.do(name), **named)
+        return {"done": True}
+
+    return work
+
+
+async def begun(bench: Bench, *sorts: Any, **named: Any) -> None:
+    await bench.life(*sorts, **named).open()
