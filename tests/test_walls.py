@@ -28,6 +28,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "asyncpg": ("att.store",),
     "click": ("att.cli",),
     "gidgethub": ("att.git",),
+    "markdown_it": ("att.http.docs",),
     "mcp": ("att.mcp",),
     "mcp_types": ("att.mcp",),
     "multidict": ("att.http", "att.mcp"),

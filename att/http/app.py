@@ -22,6 +22,7 @@ from att.access import Access
 from att.catalogue import Bound, Scope
 from att.config import Settings
 from att.http.answering import from_aiohttp, plain, problem_response, request_id
+from att.http.docs import Docs
 from att.http.errors import BadRequest, ExpectationFailed
 from att.http.front import Front
 from att.http.guard import SAFE, Guard, require
@@ -83,6 +84,7 @@ def make_app(
     table[f"{API}/openapi.json"] = {"GET": _needs(guard, Scope.READ, document.answer)}
     table["/metrics"] = {"GET": _needs(guard, Scope.READ, _figures(metrics))}
     table["/"] = {"GET": Front(page).answer}
+    table["/docs"] = {"GET": Docs([each.operation for each in bound.values()], version).answer}
     for path, methods in sorted(table.items()):
         _add(app, path, methods)
     return app
