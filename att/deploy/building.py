@@ -172,6 +172,7 @@ class _Making:
             await self._note_revision()
             await asyncio.to_thread(listing.copy, self._source, self.files)
         _, self._listed = await asyncio.to_thread(listing.listed, self.files)
+        await asyncio.to_thread(preflight.read_config, self.files, self._builder.environ)
         self._report(f"{self._listed.files} files, {self._listed.size} bytes")
         plan, _ = await asyncio.to_thread(preflight.plan_environment, self.files)
         self.content = hashlib.sha256(f"{self._listed.digest} {plan.digest}".encode()).hexdigest()

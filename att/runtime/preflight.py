@@ -131,15 +131,22 @@ def check_port(ready: Ready) -> int:
     return ready.place.port
 
 
+def read_config(
+    folder: Path, environ: Mapping[str, str], named: str = ""
+) -> tuple[RuntimeSettings, NatConfig | None]:
+    """The settings, and the NAT config where one is needed."""
+    found = read_settings(folder)
+    if not named and not _needs_config(found):
+        return found, None
+    with_ours = {**environ, **{k: v for k, v in found.env.items() if "${" not in v}}
+    with_ours |= {k: "x" for k, v in found.env.items() if "${" in v}
+    return found, config.read(config.find(folder, named or found.config), with_ours)
+
+
 def _files(
     folder: Path, environ: Mapping[str, str], named: str
 ) -> tuple[RuntimeSettings, NatConfig | None, Environment]:
-    found = read_settings(folder)
-    nat_config = None
-    if named or _needs_config(found):
-        with_ours = {**environ, **{k: v for k, v in found.env.items() if "${" not in v}}
-        with_ours |= {k: "x" for k, v in found.env.items() if "${" in v}
-        nat_config = config.read(config.find(folder, named or found.config), with_ours)
+    found, nat_config = read_config(folder, environ, named)
     digest = ""
     if (folder / recipe.FOLDER).is_dir():
         digest = _recipe(folder, found, nat_config).digest

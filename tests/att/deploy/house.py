@@ -98,7 +98,9 @@ class Bench:
         folder = self.folders[name]
         program = APP if 'serve = "socket"' in (folder / "att.toml").read_text() else PLAIN
         asked = str(self.asked(name))
-        (folder / "server.py").write_text(program.format(version=version, health=health, dies=dies, asked=asked))
+        (folder / "server.py").write_text(
+            program.format(version=version, health=health, dies=dies, asked=asked)
+        )
 
     def asked(self, name: str = "demo") -> Path:
         return self.house.home / f"asked-{name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from att.deploy.errors import (
@@ -38,7 +37,10 @@ async def test_a_version_is_brought_out_and_taken_back(bench: Bench) -> None:
     assert back.state is RunState.SUCCEEDED, back.problem
     assert await bench.says() == "1"
     page = await bench.deploys.history(AskHistory(project_id="demo", limit=2))
-    assert [(one.kind, one.state) for one in page.deploys] == [("rollback", "succeeded"), ("deploy", "succeeded")]
+    assert [(one.kind, one.state) for one in page.deploys] == [
+        ("rollback", "succeeded"),
+        ("deploy", "succeeded"),
+    ]
     rest = await bench.deploys.history(AskHistory(project_id="demo", cursor=page.next_cursor))
     assert [one.artefact_id for one in rest.deploys] == [first.result["artefact_id"]]
     assert rest.next_cursor is None
@@ -159,5 +161,3 @@ async def all_events(bench: Bench, prefix: str) -> list[object]:
 
     page = await bench.house.events.page(ListEvents(order=Order.OLDEST, limit=1000))
     return [one for one in page.events if one.event_type.startswith(prefix)]
-
-
