@@ -100,7 +100,7 @@ class Testing:
         found = live.result() if live is not None else None
         if found is None:
             found = await asyncio.to_thread(self._kept.read, ask.project_id, run.run_id)
-        return _page(found or _without(run), ask)
+        return _page(_as_it_ended(found, run) if found is not None else _without(run), ask)
 
     # -- the work itself
 
@@ -215,6 +215,13 @@ def problem_of(result: KeptResult) -> Problem | None:
         ReportMissing.code: ReportMissing,
     }
     return kinds.get(result.code, TestsFailed)(result.message, **told)
+
+
+def _as_it_ended(found: KeptResult, run: Run) -> KeptResult:
+    """A run that was cut off by the daemon's own end was not cancelled by anybody."""
+    if found.status is Status.CANCELLED and run.state is RunState.INTERRUPTED:
+        found.status, found.message = Status.INTERRUPTED, "The daemon ended in the middle of the run."
+    return found
 
 
 def _without(run: Run) -> KeptResult:
