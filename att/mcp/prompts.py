@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from att.mcp.names import Spelling, advertised
 
 Name = Callable[[str], str]
+_UNKNOWN = "\0"
+_STEP = re.compile(r"\n(?=[0-9]\. )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,11 @@ def missing(prompt: Prompt, given: Mapping[str, str]) -> list[str]:
     return [a.name for a in prompt.arguments if a.required and not given.get(a.name, "").strip()]
 
 
-def text(prompt: Prompt, given: Mapping[str, str], spelling: Spelling) -> str:
-    """The instructions, with the tools under the names that are advertised."""
-    return prompt.steps(given, lambda operation: advertised(operation, spelling))
+def text(prompt: Prompt, given: Mapping[str, str], spelling: Spelling, known: Collection[str]) -> str:
+    """The instructions, with the tools under the names that are advertised; without the steps whose tools there are not."""
+
+    def name(operation: str) -> str:
+        return advertised(operation, spelling) if operation in known else _UNKNOWN
+
+    steps = _STEP.split(prompt.steps(given, name))
+    return "\n".join(step for step in steps if _UNKNOWN not in step)

@@ -68,6 +68,8 @@ class AttServer(Server[Any]):
                 "tools/list": CacheHint(ttl_ms=60_000),
                 "prompts/list": CacheHint(ttl_ms=60_000),
                 "resources/templates/list": CacheHint(ttl_ms=60_000),
+                "resources/list": CacheHint(),
+                "resources/read": CacheHint(),
             },
             get_tool_input_schema=self._schema_of,
         )
@@ -194,12 +196,12 @@ class AttServer(Server[Any]):
         prompt = prompts.find(params.name)
         if prompt is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name[:100]}")
-        given = {name: value[:4000] for name, value in (params.arguments or {}).items()}
+        given = {name: value[:4000].replace("\0", "") for name, value in (params.arguments or {}).items()}
         if missing := prompts.missing(prompt, given):
             raise MCPError(
                 types.INVALID_PARAMS, f"The prompt needs {', '.join(missing)}.", {"missing": missing}
             )
-        text = prompts.text(prompt, given, self._spelling)
+        text = prompts.text(prompt, given, self._spelling, self._surface.tools)
         message = {"role": "user", "content": {"type": "text", "text": text}}
         return {"resultType": "complete", "description": prompt.about, "messages": [message]}
 

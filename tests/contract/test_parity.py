@@ -215,6 +215,10 @@ OLD = "2000-01-01T00:00:00Z"
 CASES = [
     Case("health"),
     Case("health", {"ready": True}),
+    Case("mcp.discover"),
+    Case("mcp.tools", {"limit": 2}),
+    Case("mcp.tools", {"limit": 0}, "invalid_request"),
+    Case("mcp.resources"),
     Case("project.list", {"limit": 10}),
     Case("project.list", {"limit": 0}, "invalid_request"),
     Case("project.list", {"cursor": "!!"}, "bad_cursor"),
