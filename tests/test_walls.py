@@ -23,7 +23,10 @@ WIRING = ("att.daemon", "att.workbench")  # the only files that know everything
 # Where a dependency may be used; what is not named here may be used nowhere.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "anyio": ("att.mcp",),
-    "aiohttp": ("att.http", "att.mcp", "att.daemon", "att.runtime", "supervisor.probes"),
+    "aiohttp": (
+        *("att.http", "att.mcp", "att.daemon", "att.runtime", "att.project.download", "att.git.forge"),
+        "supervisor.probes",
+    ),
     "alembic": ("att.store",),
     "asyncpg": ("att.store",),
     "click": ("att.cli",),
