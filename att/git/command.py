@@ -17,7 +17,14 @@ from pathlib import Path
 
 from att.event.redact import hide
 from att.git import process, settings
-from att.git.errors import GitFailed, GitMissing, GitTimedOut, OutputTooLarge, RepositoryElsewhere
+from att.git.errors import (
+    GitFailed,
+    GitMissing,
+    GitTimedOut,
+    OutputTooLarge,
+    RemoteRefused,
+    RepositoryElsewhere,
+)
 from att.git.place import LeadsElsewhere, Place, find
 from supervisor.parent import marks
 
@@ -27,6 +34,10 @@ NETWORK = ("https", "http", "ssh", "git")
 _KEPT = frozenset({"GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_EXEC_PATH"})
 _KEPT |= {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
 _DIFFING = frozenset({"diff", "log", "show", "diff-tree", "diff-index", "diff-files"})
+_RECEIVE = (
+    "git -c core.hooksPath=/dev/null -c receive.denyCurrentBranch=refuse -c receive.autogc=false receive-pack"
+)
+"""Who takes a push to a repository on this machine: it may be a downloaded one, so none of its hooks runs."""
 _LISTING = 4 * MIB
 
 
@@ -66,10 +77,14 @@ async def git(
     place = await asyncio.to_thread(_place, folder)
     base |= _whereabouts(folder, place)
     entries = await _entries(folder, base, timeout)
+    if "file" in protocols and settings.serves_itself(entries):
+        raise RemoteRefused(
+            "The repository's configuration names programs of its own that are to serve its remotes."
+        )
     base["GIT_SSH_COMMAND"] = base.get("GIT_SSH_COMMAND") or settings.ssh_command(entries)
     told = [*settings.ALWAYS, *settings.set_back(entries), *settings.identity(entries), *config]
     done = await _run(
-        (*_FIRST, *_with_flags(words)),
+        (*_FIRST, *_with_flags(words, "file" in protocols)),
         folder,
         {**base, **_numbered(told), **(env or {})},
         stdin=stdin,
@@ -88,7 +103,9 @@ async def git(
 _FIRST = ("git", "--no-pager", "--literal-pathspecs")
 
 
-def _with_flags(words: tuple[str, ...]) -> tuple[str, ...]:
+def _with_flags(words: tuple[str, ...], local: bool) -> tuple[str, ...]:
+    if words[0] == "push" and local:
+        return ("push", f"--receive-pack={_RECEIVE}", *words[1:])
     if words[0] in _DIFFING:  # else an attribute can name a program
         return (words[0], "--no-ext-diff", "--no-textconv", *words[1:])
     return words

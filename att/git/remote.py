@@ -34,9 +34,6 @@ Allowed = Callable[[CloneUrl], CloneUrl]
 
 TIMEOUT = 300.0
 _QUIET = [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", "30")]
-_NO_HOOKS = (
-    "git -c core.hooksPath=/dev/null -c receive.denyCurrentBranch=refuse -c receive.autogc=false receive-pack"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +52,6 @@ PATIENCE = Patience()
 class Remote:
     name: str
     protocols: tuple[str, ...]
-
-    @property
-    def local(self) -> bool:
-        return self.protocols == ("file",)
 
 
 async def find(repository: Repository, wanted: str | None, allowed: Allowed, *, push: bool = False) -> Remote:
@@ -99,8 +92,6 @@ def _protocol(url: str, folder: Path, allowed: Allowed) -> str:
 
 async def talk(repository: Repository, remote: Remote, *words: str, **named: Any) -> Done:
     """One command that talks to the remote."""
-    if words[0] == "push" and remote.local:
-        words = ("push", f"--receive-pack={_NO_HOOKS}", *words[1:])
     named = {"timeout": TIMEOUT, **named}
     return await repository.run(*words, protocols=remote.protocols, config=_QUIET, **named)
 

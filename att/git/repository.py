@@ -16,6 +16,7 @@ from att.git.errors import (
     NoCommits,
     NotARepository,
     RepositoryAbove,
+    RepositoryDamaged,
     RepositoryElsewhere,
     UnknownRevision,
 )
@@ -51,7 +52,12 @@ class Repository:
     async def ask(self, *words: str) -> str | None:
         """One line that git answers; None when it says no."""
         done = await self.run(*words, check=False)
-        return done.text.rstrip("\n") if done.code == 0 else None
+        if done.code == 0:
+            return done.text.rstrip("\n")
+        problem = problem_of(GitFailed(f"git said: {done.err[-600:]}", git_code=done.code, err=done.err))
+        if isinstance(problem, RepositoryDamaged):
+            raise problem
+        return None
 
     async def commit_of(self, revision: str) -> str:
         """The id of the commit that a revision names."""

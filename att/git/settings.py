@@ -124,6 +124,13 @@ def ssh_command(entries: Iterable[Entry]) -> str:
     return value_of(entries, "core.sshcommand", _USERS) or "ssh -oBatchMode=yes"
 
 
+def serves_itself(entries: Iterable[Entry]) -> bool:
+    """Whether the repository names programs that are to serve its remotes: git takes the first that is named, so nothing
+    undoes them, and for a remote on this machine they would run here."""
+    return any(e.scope in _THEIRS and re.fullmatch(_SERVER, e.key, re.DOTALL) for e in entries)
+
+
+_SERVER = r"remote\..+\.(?:uploadpack|receivepack)"
 _HELPER = r"credential\.(?:.+\.)?helper"
 
 
@@ -132,19 +139,11 @@ def _values(*pairs: tuple[str, str]) -> Callable[[re.Match[str]], Pairs]:
 
 
 _PROGRAMS: tuple[tuple[str, Callable[[re.Match[str]], Pairs]], ...] = (
-    (
-        r"filter\.(?P<name>.+)\.(?:clean|smudge|process|required)",
-        # an empty process switches the others off too
-        _values(
-            ("filter.*.process", ""),
-            ("filter.*.clean", ""),
-            ("filter.*.smudge", ""),
-            ("filter.*.required", "false"),
-        ),
-    ),
+    (r"filter\.(?P<name>.+)\.clean", _values(("filter.*.clean", ""))),
+    (r"filter\.(?P<name>.+)\.smudge", _values(("filter.*.smudge", ""))),
+    (r"filter\.(?P<name>.+)\.process", _values(("filter.*.process", ""))),
+    (r"filter\.(?P<name>.+)\.required", _values(("filter.*.required", "false"))),
     (r"merge\.(?P<name>.+)\.driver", _values(("merge.*.driver", "false"))),  # each is a conflict then
-    (r"remote\.(?P<name>.+)\.uploadpack", _values(("remote.*.uploadpack", "git-upload-pack"))),
-    (r"remote\.(?P<name>.+)\.receivepack", _values(("remote.*.receivepack", "git-receive-pack"))),
     (
         r"gpg\..+|commit\.gpgsign|tag\.gpgsign",
         lambda _: [
