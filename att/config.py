@@ -136,6 +136,16 @@ def _database(text: str) -> str:
     return text
 
 
+def _api(text: str) -> str:
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("https", "http") or not host or parts.username or parts.query or parts.fragment:
+        raise ValueError("must be a URL such as https://github.example.org/api/v3")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("must begin with https://, since a token is sent there")
+    return text.rstrip("/")
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=1 << 62)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -186,6 +196,9 @@ class Settings(BaseModel):
     body_limit: Size = Field(
         default=16 << 20, ge=1 << 10, le=1 << 31, description="Bytes that the body of a request may have."
     )
+    allow_local_downloads: bool = Field(
+        default=False, description="Allow archives to be fetched from loopback and link-local addresses."
+    )
     heartbeat: Seconds = Field(
         default=15.0, gt=0, le=3600, description="Seconds between signs of life on a quiet stream."
     )
@@ -202,6 +215,16 @@ class Settings(BaseModel):
         default=False,
         description="Answer MCP clients of before 2026-07-28 in plain JSON: faster, but without progress.",
     )
+    forge: Literal["auto", "github", "local"] = Field(
+        default="auto", description="Who keeps pull requests; auto: GitHub where `origin` lies there."
+    )
+    github_url: Annotated[str, AfterValidator(_api)] = Field(
+        default="https://api.github.com", description="Base URL of GitHub's REST API."
+    )
+    github_token: str = Field(
+        default="", repr=False, max_length=4096, description="Token for GitHub, or a reference to it."
+    )
+    checks: int = Field(default=1, ge=1, le=64, description="Checks of pull requests that run at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the daemon says of itself."
     )

@@ -16,6 +16,7 @@ from att.code.files import Code
 from att.config import Settings
 from att.deploy.deploys import Deploys
 from att.event.log import EventLog
+from att.git.forge.forges import ForgeOptions, Forges
 from att.git.service import Git
 from att.mcp.offer import Offer
 from att.project.projects import Projects
@@ -68,14 +69,32 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     await runs.open()
     await deploys.settle()
     await changes.sweep()
+    forges = await _open_forges(stack, ground)
     code = Code(ground.projects, ground.events)
     return {
         Code: code,
         Offer: Offer(catalogue(), ground.settings),
         Tokens: tokens,
         Git: git,
+        Forges: forges,
         Runs: runs,
         Testing: testing,
         Changes: changes,
         Deploys: deploys,
     }
+
+
+async def _open_forges(stack: contextlib.AsyncExitStack, ground: Ground) -> Forges:
+    settings = ground.settings
+    forges = Forges(
+        ground.store,
+        ground.events,
+        ground.projects,
+        home=settings.home,
+        roots=settings.allowed_roots,
+        environ=ground.environ,
+        options=ForgeOptions(settings.forge, settings.github_url, settings.github_token, settings.checks),
+    )
+    stack.push_async_callback(forges.aclose)
+    await forges.open()
+    return forges

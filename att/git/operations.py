@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from att.catalogue import Call, Effect
 from att.confine_errors import InvalidPath, PathOutsideProject
 from att.git import errors, models
+from att.git.forge import operations as forge  # noqa: F401  (it declares the rest of the room)
 from att.git.room import room
 from att.problems import BadCursor
 from att.project.errors import DirectoryMissing

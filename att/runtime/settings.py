@@ -26,7 +26,7 @@ from att.runtime.errors import InvalidSettings
 from supervisor.spec import ProbeKind, Restart, Use
 
 ROOMS = frozenset(
-    {"project", "code", "git", "test", "debug", "deploy", "workflow", "release", "event", "mcp"}
+    {"project", "code", "git", "ci", "test", "debug", "deploy", "workflow", "release", "event", "mcp"}
 )
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b?|b)?\s*", re.IGNORECASE)
