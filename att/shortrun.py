@@ -1,15 +1,18 @@
 """One short command, from start to end: its lines as they come, its exit code, and nothing of it left afterwards.
 
-For what is not the managed app: uv while it builds, `nat validate`, `nat eval`. The command leads a session of its own; at its
-end, at the time limit and when the caller is cancelled, the whole tree is ended before this returns.
+For what is not the managed app: uv while it builds, `nat validate`, `nat eval`, tests. The command leads a session of its own, and
+all that it starts inherits a mark; at its end, at the time limit and when the caller is cancelled, the whole tree is ended before
+this returns, those too that have left both the session and the family.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +23,8 @@ from supervisor.parent import marks
 
 _PIECE = 64 * 1024
 _OPEN_LINE = 1 << 20
+MARK = "ATT_SHORT_RUN"
+_PROC = Path("/proc")
 _LAST_WORDS = 1.0  # somebody who left the session may still hold the pipe
 
 
@@ -36,25 +41,29 @@ async def run(
 
     `pass_fds`: descriptors that it gets under the same numbers.
     """
+    mark = secrets.token_hex(8)
     process = subprocess.Popen(  # noqa: ASYNC220  a fork takes a millisecond; its end is waited for in a thread
         list(argv),
         cwd=cwd,
-        env={**env, **marks()},
+        env={**env, **marks(), MARK: mark},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         pass_fds=tuple(pass_fds),
     )
+    ended = False
     reading = asyncio.create_task(_read(process, on_line))
     try:
         async with asyncio.timeout(timeout):
             code = await asyncio.to_thread(process.wait)  # asyncio's own would wait for the pipe to close
-        await asyncio.shield(_end_tree(process))
+        await asyncio.shield(_end_tree(process, mark))
+        ended = True
         await asyncio.wait([reading], timeout=_LAST_WORDS)
         return code
     finally:
-        await asyncio.shield(_end_tree(process))
+        if not ended:
+            await asyncio.shield(_end_tree(process, mark))
         reading.cancel()
 
 
@@ -82,9 +91,10 @@ async def _lines(reader: asyncio.StreamReader, on_line: Callable[[str], None]) -
         on_line(rest.decode("utf-8", "replace"))
 
 
-async def _end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End the leader of a session with all of its group and all its descendants; returns when none is left."""
+async def _end_tree(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End the leader of a session, its group, its descendants and all that carry the mark; returns when none is left."""
     family = _family(process.pid) if process.poll() is None else []
+    family += await asyncio.to_thread(_marked, mark)
     for signum, patience in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         if process.poll() is not None and not _group_lives(process.pid) and not any(map(_lives, family)):
             return
@@ -100,6 +110,22 @@ def _family(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """Everybody alive who inherited the mark."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(psutil.Error, OSError):
+            if _carries(pid, mark):
+                found.append(psutil.Process(pid))
+    return [process for process in found if _lives(process)]
+
+
+def _carries(pid: int, mark: str) -> bool:
+    if sys.platform == "linux":
+        return f"{MARK}={mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    return psutil.Process(pid).environ().get(MARK) == mark
 
 
 def _signal(group: int, family: Sequence[psutil.Process], signum: signal.Signals) -> None:

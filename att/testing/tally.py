@@ -137,7 +137,7 @@ class Tally:
             else:
                 self._before[name] = self._before.get(name, 0.0) + seconds
             return
-        message = self._hide(_text(told, "message") or _text(told, "wasxfail"))
+        message = self._hide(_text(told, "wasxfail") or _text(told, "message"))
         case = TestCase(
             id=name,
             outcome=outcome,

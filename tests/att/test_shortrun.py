@@ -61,6 +61,29 @@ def test_a_child_that_outlives_the_command_is_ended() -> None:
     asyncio.run(_child_left())
 
 
+LEAVES = """
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"])
+    os._exit(0)
+os.wait()
+"""
+
+
+async def _left_the_family() -> None:
+    lines: list[str] = []
+    assert await run(LEAVES, lines=lines) == 0
+    await eventually(lambda: lines)
+    assert gone(int(lines[0]))
+
+
+def test_a_grandchild_that_left_session_and_family_is_ended_too() -> None:
+    asyncio.run(_left_the_family())
+
+
 async def _too_long() -> None:
     lines: list[str] = []
     with pytest.raises(TimeoutError):
