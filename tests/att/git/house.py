@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from att.git import models
+from att.git.operations import room
 from att.git.remote import Patience
 from att.git.service import Git
-from att.problems import Problem
+from att.problems import InvalidRequest, Problem
 from att.project.models import CreateProject
 from tests.att.project.repositories import git
 from tests.att.rooms import CALL, Rooms, rooms
@@ -41,45 +43,64 @@ class House:
     def by_hand(self, *words: str) -> str:
         return git(self.folder, *words)
 
+    async def _ask(self, name: str, ask: BaseModel) -> Any:
+        """As a door asks; what comes must be what the operation declares."""
+        operation = next(o for o in room.operations if o.name == name)
+        given = {"git": self.git, "call": CALL}
+        try:
+            answer = await operation.function(ask, **{key: given[key] for key in operation.collaborators})
+        except Problem as problem:
+            assert type(problem) in (*operation.errors, InvalidRequest), (
+                f"{name} does not declare {problem!r}"
+            )
+            raise
+        assert type(answer) is operation.output
+        return answer
+
+    async def init(self, branch: str = "main") -> models.GitStatus:
+        return await self._ask("git.init", models.InitRepository(project_id=self.project_id, branch=branch))
+
     async def commit(self, message: str = "change", **named: Any) -> models.Commit:
         """Everything that changed, committed by the room."""
         await self.add(all=True)
         return (await self.make_commit(message, **named)).commit
 
     async def add(self, *path: str, **named: Any) -> models.GitStatus:
-        return await self.git.add(models.AddFiles(project_id=self.project_id, path=list(path), **named))
+        return await self._ask(
+            "git.add", models.AddFiles(project_id=self.project_id, path=list(path), **named)
+        )
 
     async def make_commit(self, message: str | None, **named: Any) -> models.CommitMade:
-        return await self.git.commit(
-            models.MakeCommit(project_id=self.project_id, message=message, **named), CALL
+        return await self._ask(
+            "git.commit", models.MakeCommit(project_id=self.project_id, message=message, **named)
         )
 
     async def status(self, **named: Any) -> models.GitStatus:
-        return await self.git.status(models.AskGitStatus(project_id=self.project_id, **named))
+        return await self._ask("git.status", models.AskGitStatus(project_id=self.project_id, **named))
 
     async def log(self, **named: Any) -> models.CommitPage:
-        return await self.git.log(models.ReadLog(project_id=self.project_id, **named))
+        return await self._ask("git.log", models.ReadLog(project_id=self.project_id, **named))
 
     async def diff(self, **named: Any) -> models.GitDiff:
-        return await self.git.diff(models.ReadDiff(project_id=self.project_id, **named))
+        return await self._ask("git.diff", models.ReadDiff(project_id=self.project_id, **named))
 
     async def branches(self, **named: Any) -> models.BranchPage:
-        return await self.git.branches(models.ListBranches(project_id=self.project_id, **named))
+        return await self._ask("git.branches", models.ListBranches(project_id=self.project_id, **named))
 
     async def branch(self, name: str, action: str = "create", **named: Any) -> models.BranchChanged:
         ask = models.ChangeBranch.model_validate(
             {"project_id": self.project_id, "name": name, "action": action, **named}
         )
-        return await self.git.branch(ask, CALL)
+        return await self._ask("git.branch", ask)
 
     async def fetch(self, **named: Any) -> models.Fetched:
-        return await self.git.fetch(models.FetchRemote(project_id=self.project_id, **named))
+        return await self._ask("git.fetch", models.FetchRemote(project_id=self.project_id, **named))
 
     async def pull(self, **named: Any) -> models.Pulled:
-        return await self.git.pull(models.PullBranch(project_id=self.project_id, **named), CALL)
+        return await self._ask("git.pull", models.PullBranch(project_id=self.project_id, **named))
 
     async def push(self, **named: Any) -> models.Pushed:
-        return await self.git.push(models.PushBranch(project_id=self.project_id, **named), CALL)
+        return await self._ask("git.push", models.PushBranch(project_id=self.project_id, **named))
 
     def remote(self) -> tuple[Path, Path]:
         """A bare remote `origin`, and a clone of it that is somebody else's."""

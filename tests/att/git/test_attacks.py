@@ -25,10 +25,11 @@ from tests.att.project.repositories import git, repository
 from tests.att.rooms import on_a_loop
 
 
-def trap(h: House) -> Path:
+def trap(h: House, name: str = "") -> Path:
     """A program that leaves a trace."""
-    script = h.root / "trap.sh"
-    script.write_text(f"#!/bin/sh\ntouch {h.root}/pwned\ncat\n")
+    name = name.replace(" ", "-")
+    script = h.root / f"trap{name}.sh"
+    script.write_text(f"#!/bin/sh\ntouch {h.root}/pwned{name}\ncat\n")
     script.chmod(0o755)
     return script
 
@@ -90,24 +91,31 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+ALONE = ["ssh", "proxy", "ssh signing", "filter process", "upload pack", "ext", "rewritten to ext", "vcs"]
+ALONE += ["included", "included when", "promisor"]
+TOGETHER = [name for name in CONFIGS if name not in ALONE]
+
+
+@pytest.mark.parametrize("names", [TOGETHER, *([name] for name in ALONE)], ids=lambda names: names[0])
 @on_a_loop
-async def test_no_program_of_a_hostile_configuration_runs(tmp_path: Path, name: str) -> None:
+async def test_no_program_of_a_hostile_configuration_runs(tmp_path: Path, names: list[str]) -> None:
     async with house(tmp_path) as h:
         h.write(".gitattributes", "* filter=evil diff=evil merge=evil\n")
         await h.commit()
         _, other = h.remote()
         elsewhere(other, "README.md", "theirs\n")
-        script, hooks = trap(h), h.root / "hooks"
-        named = {"trap": str(script), "root": str(h.root), "hooks": str(hooks)}
-        _hooks(hooks, script)
-        (h.root / "more.config").write_text(
-            CONFIGS["filter"].format(**named) + CONFIGS["fsmonitor"].format(**named)
-        )
+        (h.root / "more.config").write_text(_config(h, "filter") + _config(h, "fsmonitor"))
         with (h.folder / ".git" / "config").open("a") as config:
-            config.write(CONFIGS[name].format(**named))
+            config.writelines(_config(h, name) for name in names)
         await everything(h)
-        assert not (h.root / "pwned").exists()
+        assert list(h.root.glob("pwned*")) == []
+
+
+def _config(h: House, name: str) -> str:
+    """Each names a trap that tells its name."""
+    script, hooks = trap(h, name), h.root / "hooks"
+    _hooks(hooks, script)
+    return CONFIGS[name].format(trap=script, root=h.root, hooks=hooks)
 
 
 def _hooks(folder: Path, script: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from att.confine_errors import PathOutsideProject
 from att.git import errors
-from att.git.models import InitRepository
 from att.problems import BadCursor, InvalidRequest
 from tests.att.git.house import elsewhere, house, refused
 from tests.att.project.repositories import git
@@ -201,10 +200,10 @@ async def test_a_project_is_its_own_repository_or_none(tmp_path: Path) -> None:
         for ask in (h.status, h.log, h.diff, h.branches, h.fetch):
             async with refused(errors.RepositoryAbove):
                 await ask()
-        told = await h.git.init(InitRepository(project_id=h.project_id, branch="trunk"))
+        told = await h.init("trunk")
         assert (told.branch, told.commit) == ("trunk", None)
         async with refused(errors.RepositoryExists):
-            await h.git.init(InitRepository(project_id=h.project_id, branch="trunk"))
+            await h.init("trunk")
         assert git(h.root, "status", "--porcelain", "--untracked-files=no") == ""
 
 
