@@ -9,6 +9,7 @@ somebody follows.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -17,8 +18,9 @@ from sqlalchemy import Connection, insert, select
 
 from att.event.deletion import count_before, delete_before
 from att.event.models import DeletedEvents, DeleteEvents, Event, EventPage, ListEvents, NewEvents, Outcome
-from att.event.query import APPEND, draft, fits, select_after, select_newest, select_page
+from att.event.query import APPEND, draft, fits, learn, select_after, select_newest, select_page
 from att.event.window import Window
+from att.event.zones import Zones
 from att.problems import ProjectNotFound
 from att.store.store import Store
 from att.store.tables import events, projects
@@ -49,6 +51,8 @@ class EventLog:
     def __init__(self, store: Store, *, window: int = 1000) -> None:
         self._store = store
         self._window = Window(window)
+        self._zones = Zones()
+        self._learning = threading.Lock()
         self._followers = 0
         self._refresher: asyncio.Task[None] | None = None
         self._committed = asyncio.Event()
@@ -72,7 +76,14 @@ class EventLog:
 
     async def page(self, ask: ListEvents) -> EventPage:
         """One page of the events that fit."""
-        return await self._store.read(lambda connection: select_page(connection, ask))
+        return await self._store.read(lambda connection: self._page(connection, ask))
+
+    def _page(self, connection: Connection, ask: ListEvents) -> EventPage:
+        """In a thread that reads."""
+        if ask.since is not None or ask.until is not None:
+            with self._learning:
+                learn(connection, self._zones)
+        return select_page(connection, ask, self._zones)
 
     async def newest(self) -> int:
         """The id of the newest event; 0 when there is none."""

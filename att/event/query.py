@@ -1,8 +1,8 @@
 """Events in SQL: how one is written, how they are found, and what a page's cursor means.
 
 A cursor is `b17` (before event 17) or `a17` (after it), so that a page is found by id and stays right while
-events are added. A range of times is first turned into a range of ids, which the index on the time answers
-alone: then the page itself needs no sorting, even where a clock was once set back.
+events are added. A range of times is first turned into a range of ids (`att.event.zones`): then the page itself
+is found by one index, needs no sorting, and skips what is newer, even where a clock was once set back.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from att.event.models import Event, EventPage, ListEvents, Order, Outcome
 from att.event.payload import clean_and_encode
+from att.event.zones import BLOCK, Zones
 from att.problems import BadCursor
 from att.store.tables import events
 from att.store.times import now, stamp
@@ -117,11 +118,25 @@ def select_newest(connection: Connection) -> int:
     return connection.execute(select(func.max(events.c.id))).scalar() or 0
 
 
-def select_page(connection: Connection, ask: ListEvents) -> EventPage:
-    """The page that `ask` wants; `BadCursor` when its cursor is none."""
+def learn(connection: Connection, zones: Zones) -> None:
+    """Tell `zones` of the events that it does not know yet."""
+    newest = select_newest(connection)
+    if newest <= zones.known:
+        return
+    block = (events.c.id // BLOCK).label("block")
+    query = (
+        select(block, func.min(events.c.timestamp), func.max(events.c.timestamp))
+        .where(events.c.id > zones.known, events.c.id <= newest)
+        .group_by(block)
+    )
+    zones.extend([(row[0], row[1], row[2]) for row in connection.execute(query)], newest)
+
+
+def select_page(connection: Connection, ask: ListEvents, zones: Zones) -> EventPage:
+    """The page that `ask` wants; `BadCursor` when its cursor is none. A range of times needs `learn` before."""
     towards_older, bound = _start(ask.cursor, ask.order)
     conditions = chosen(ask.project_id, ask.type)
-    conditions += _in_time(connection, ask)
+    conditions += _in_time(ask, zones)
     conditions.append(events.c.id < bound if towards_older else events.c.id > bound)
     direction = events.c.id.desc() if towards_older else events.c.id.asc()
     query = select(events).where(*conditions).order_by(direction).limit(ask.limit + 1)
@@ -151,18 +166,18 @@ def _start(cursor: str | None, order: Order) -> tuple[bool, int]:
     return parts[1] == "b", int(parts[2])
 
 
-def _in_time(connection: Connection, ask: ListEvents) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if ask.since is not None:
-        conditions.append(events.c.timestamp >= stamp(ask.since))
-    if ask.until is not None:
-        conditions.append(events.c.timestamp < stamp(ask.until))
-    if not conditions:
+def _in_time(ask: ListEvents, zones: Zones) -> list[ColumnElement[bool]]:
+    since = None if ask.since is None else stamp(ask.since)
+    until = None if ask.until is None else stamp(ask.until)
+    if since is None and until is None:
         return []
-    first, last = connection.execute(
-        select(func.min(events.c.id), func.max(events.c.id)).where(*conditions)
-    ).one()
-    return [*conditions, events.c.id.between(first or 0, last or 0)]
+    first, last = zones.ids(since, until) or (0, 0)
+    conditions: list[ColumnElement[bool]] = [events.c.id.between(first, last)]
+    if since is not None:
+        conditions.append(events.c.timestamp >= since)
+    if until is not None:
+        conditions.append(events.c.timestamp < until)
+    return conditions
 
 
 def _one_line(text: str) -> str:
