@@ -5,7 +5,8 @@ shared timer looks at the connections of all requests that wait for it; ninety q
 `receive` after the body waits, and then says `http.disconnect`: an application that loops on it must never be answered at
 once, or it spins the whole daemon. An answer with a length leaves in one write; any other has its headers sent at once.
 
-`drain` ends the answers to GET, which go on for ever, as if their clients had gone; the others finish.
+`drain` ends the answers to GET, which go on for ever, as if their clients had gone; the others finish. An answer whose client
+may not have it any more (its token was revoked while it went on) ends in the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 POLL = 0.25  # seconds between two looks at the connections
+RIGHTS = 8  # looks at the connections for one at the rights of their clients
 _OWN = frozenset({b"connection", b"transfer-encoding", b"date", b"server"})  # aiohttp writes these itself
 
 
@@ -32,9 +34,14 @@ class NoAnswer(RuntimeError):
 class AsgiBridge:
     """Answers aiohttp requests with an ASGI application."""
 
-    def __init__(self, app: AsgiApp, *, poll: float = POLL) -> None:
+    def __init__(
+        self, app: AsgiApp, *, poll: float = POLL, still: Callable[[web.Request], bool] | None = None
+    ) -> None:
+        """`still`: whether the client of a request that is being answered may have that."""
         self._app = app
         self._poll = poll
+        self._still = still
+        self._looks = 0
         self._draining = False
         self._waiting: dict[asyncio.Future[None], web.Request] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -77,9 +84,12 @@ class AsgiBridge:
         self._timer = asyncio.get_running_loop().call_later(self._poll, self._tick) if again else None
 
     def _look(self) -> None:
+        self._looks += 1
+        still = self._still if self._looks % RIGHTS == 0 else None
         for waiter, request in list(self._waiting.items()):
             transport = request.transport
             ended = self._draining and request.method == "GET"
+            ended = ended or (still is not None and not still(request))
             if (ended or transport is None or transport.is_closing()) and not waiter.done():
                 waiter.set_result(None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,8 @@ class Door:
         self._caller = Caller(bound, Counter(metrics, audit))
         self._count = Counted(metrics, "mcp")
         self._server: AttServer | None = None
-        self.mounted = Mounted(self._load, session_settings(settings), self._keeper.admit)
+        self._until = 0.0
+        self.mounted = Mounted(self._load, session_settings(settings), self._keeper.admit, self._keeper.still)
 
     def _load(self) -> Any:
         from att.mcp.server import AttServer
@@ -70,11 +72,12 @@ class Door:
             return unauthorized(problem, request)
 
     async def shut(self, _: web.Application) -> None:
-        """To be called when the application shuts down: what was begun may finish."""
+        """To be called when the application shuts down: what was begun may finish, as long as requests may."""
+        self._until = asyncio.get_running_loop().time() + self._settings.finish
         await self.mounted.drain()
-        await self._caller.close(self._settings.finish)
 
     async def close(self, _: web.Application) -> None:
+        await self._caller.close(max(0.0, self._until - asyncio.get_running_loop().time()))
         if self._server is not None:
             await self._server.notifier.close()
         await self.mounted.close()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +21,7 @@ from att.http.answering import problem_response
 from att.http.guard import Guard
 from att.http.routes import REQUEST_ID
 from att.mcp.offer import METADATA, PATH
-from att.problems import Unauthorized
+from att.problems import Problem, Unauthorized
 
 KEY = "att"
 
@@ -52,16 +53,17 @@ class Doorkeeper:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    def admit(self, request: web.Request) -> Mapping[str, Any]:
-        """What is added to the scope. `Unauthorized` for whom is not known."""
-        from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-        from mcp.server.auth.provider import AccessToken
+    def admit(self, request: web.Request) -> Callable[[], Mapping[str, Any]]:
+        """What makes the additions to the scope, with words of the SDK. `Unauthorized` for whom is not known."""
+        return partial(_scope, self.ask(request))
 
-        found = self.ask(request)
-        token = AccessToken(
-            token=found.credential, client_id=found.credential, scopes=sorted(map(str, found.caller.scopes))
-        )
-        return {KEY: found, "user": AuthenticatedUser(token)}
+    def still(self, request: web.Request) -> bool:
+        """Whether who sent this request a while ago may still speak."""
+        try:
+            self.ask(request)
+        except Problem:
+            return False
+        return True
 
     def ask(self, request: web.Request) -> Visitor:
         headers = request.headers
@@ -74,6 +76,15 @@ class Doorkeeper:
         secret = given.partition(" ")[2].strip() if kind == "token" else given
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
         return Visitor(caller, request[REQUEST_ID], f"{kind}:{digest}")
+
+
+def _scope(found: Visitor) -> Mapping[str, Any]:
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+    from mcp.server.auth.provider import AccessToken
+
+    scopes = sorted(map(str, found.caller.scopes))
+    token = AccessToken(token=found.credential, client_id=found.credential, scopes=scopes)
+    return {KEY: found, "user": AuthenticatedUser(token)}
 
 
 def unauthorized(problem: Unauthorized, request: web.Request) -> web.Response:

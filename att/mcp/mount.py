@@ -41,15 +41,23 @@ class McpSettings:
 
 
 Load = Callable[[], "Server[Any] | MCPServer[Any]"]
-Admit = Callable[[web.Request], Mapping[str, Any]]
-"""Who asks, as additions to the scope; or the problem why it may not, raised."""
+Admit = Callable[[web.Request], Callable[[], Mapping[str, Any]]]
+"""Lets a request in, or raises why it may not; what it returns makes additions to the scope, once the SDK is loaded."""
 
 
 class Mounted:
     """One MCP server, loaded at its first request."""
 
-    def __init__(self, load: Load, settings: McpSettings, admit: Admit | None = None) -> None:
+    def __init__(
+        self,
+        load: Load,
+        settings: McpSettings,
+        admit: Admit | None = None,
+        still: Callable[[web.Request], bool] | None = None,
+    ) -> None:
+        """`still`: whether who was let in would be let in now."""
         self._load = load
+        self._still = still
         self._settings = settings
         self._admit = admit
         self._open: asyncio.Task[AsgiBridge] | None = None
@@ -64,8 +72,9 @@ class Mounted:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request at the address."""
-        extra = self._admit(request) if self._admit is not None else {}
-        return await (await self._bridge()).answer(request, extra)
+        extra = self._admit(request) if self._admit is not None else dict
+        bridge = await self._bridge()
+        return await bridge.answer(request, extra())
 
     async def drain(self) -> None:
         """End every answer that would go on for ever; what is being worked on finishes."""
@@ -76,9 +85,10 @@ class Mounted:
     async def close(self) -> None:
         """Leave the session manager; what still runs in it is cancelled."""
         self._leave.set()
-        tasks = [task for task in (self._open, self._owner) if task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._open is not None:
+            await asyncio.wait([self._open])
+        if self._owner is not None:
+            await asyncio.wait([self._owner])
 
     def _end_streams(self, bridge: AsgiBridge) -> None:
         bridge.drain()
@@ -97,7 +107,7 @@ class Mounted:
         running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._own(manager, running), name="mcp-sessions")
         await running
-        bridge = AsgiBridge(manager.handle_request, poll=POLL)
+        bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still)
         if self._draining:
             bridge.drain()
         return bridge

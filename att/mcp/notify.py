@@ -77,6 +77,7 @@ class Notifier:
         self._throttle = throttle
         self._listeners: dict[str, Listener] = {}
         self._listening = 0
+        self._written: Counter[tuple[str, str]] = Counter()  # addresses, and how newer clients wrote them
         self._logs: Counter[str] = Counter()
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._follower: asyncio.Task[None] | None = None
@@ -112,13 +113,17 @@ class Notifier:
 
     def listen(self, uris: list[str]) -> Callable[[], None]:
         """Somebody listens to these; call what is returned when no more."""
-        addresses = {places.plain_address(uri) or uri for uri in uris}
+        written = [(places.plain_address(uri) or uri, uri) for uri in uris]
+        addresses = {address for address, _ in written}
+        self._written.update(written)
         self._listening += 1
         self._hold(addresses)
         self._follow()
 
         def end() -> None:
             self._listening -= 1
+            self._written.subtract(written)
+            self._written += Counter()  # leaves out what nobody wrote any more
             self._release(addresses)
             self._follow()
 
@@ -140,7 +145,7 @@ class Notifier:
         for listener in list(self._listeners.values()):
             listener.hear(changes)
         if self._listening:
-            for change in sorted(changes):
+            for change in sorted(changes | {uri for address, uri in self._written if address in changes}):
                 await self._publish(change)
 
     def _follow(self) -> None:
@@ -168,7 +173,7 @@ class Notifier:
             found = places.parse(address)
             if found is not None and found.place == "logs" and found.project_id is not None:
                 self._logs[address] += 1
-                if address not in self._watches:
+                if address not in self._watches or self._watches[address].done():
                     watch = self._watch(address, found.project_id)
                     self._watches[address] = asyncio.create_task(watch, name="mcp-log")
 
@@ -189,9 +194,7 @@ class Notifier:
             except Problem as problem:
                 log.info("log_not_watched", project_id=project_id, code=problem.code)
                 return
+            given["cursor"] = "newest" if page["lines"] else page["next_cursor"]
             if page["lines"]:
                 await self.tell({address})
-                await asyncio.sleep(self._throttle)
-                given["cursor"] = "newest"
-            else:
-                given["cursor"] = page["next_cursor"]
+            await asyncio.sleep(self._throttle)  # also when waits are cut short, as they are at the end

@@ -155,6 +155,18 @@ async def test_a_session_belongs_to_its_token(tmp_path: Path) -> None:
 
 
 @on_a_loop
+async def test_a_revoked_token_ends_what_goes_on_for_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as there, there.raw() as http, AsyncExitStack() as stack:
+        streams = await _streams(there, http, stack, 2)
+        await eventually(lambda: there.streams == 2)
+        there.access.revoke("owner")
+        for stream in streams:
+            async with asyncio.timeout(5):
+                await stream.read()
+        await eventually(lambda: there.streams == 0)
+
+
+@on_a_loop
 async def test_a_session_that_was_left_is_gone(tmp_path: Path) -> None:
     async with house(tmp_path) as there, there.raw() as http:
         mine = await session(http)
@@ -202,6 +214,31 @@ async def test_what_is_no_message_is_refused_and_harms_nobody(tmp_path: Path) ->
             assert response.status == 400
         async with http.post("/mcp", json=call, headers=modern("tools/call", "att_work_who")) as response:
             assert (await response.json())["result"]["structuredContent"]["door"] == "mcp"
+
+
+@pytest.mark.parametrize("depth", [150, 400, 900, 5000])
+def test_no_depth_of_an_argument_is_a_fault_of_ours(tmp_path: Path, depth: int) -> None:
+    @on_a_loop
+    async def run() -> None:
+        nested = '{"a":' * depth + "1" + "}" * depth
+        async with house(tmp_path) as there, there.raw() as http:
+            mine = await session(http)
+            call = message(
+                "tools/call", name="att_work_echo", arguments={"name": "x", "deep": "DEEP"}, _meta=MODERN
+            )
+            text = json.dumps(call).replace('"DEEP"', nested)
+            for given in (modern("tools/call", "att_work_echo"), heads(Mcp_Session_Id=mine)):
+                async with http.post("/mcp", data=text, headers=given) as response:
+                    answer = told(await response.text())
+                if "result" in answer:
+                    assert answer["result"]["structuredContent"]["code"] in (
+                        "invalid_request",
+                        "malformed_json",
+                    )
+                else:
+                    assert answer["error"]["code"] in (-32700, -32600, -32602)
+
+    run()
 
 
 @on_a_loop
