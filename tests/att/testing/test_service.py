@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
+from uv import find_uv_bin
 
+from att import shortrun
 from att.confine_errors import PathOutsideProject
 from att.problems import BadCursor, ProjectNotFound
 from att.runtime.errors import EnvironmentNotBuilt
@@ -159,6 +164,23 @@ async def test_what_is_wrong_is_refused_before_anything_begins(bench: Bench) -> 
     with pytest.raises(EnvironmentNotBuilt):
         await begin(bench, project)
     assert await bench.house.told("test.run") == []
+
+
+@pytest.mark.slow
+@at_a_bench
+async def test_a_missing_pytest_is_put_into_the_environment_when_that_is_asked_for(bench: Bench) -> None:
+    project = await bench.project("app", tests__test_a="def test_a(): pass\n")
+    venv = bench.house.home / "projects" / "app" / ".venv"
+    await asyncio.to_thread(shutil.rmtree, venv)
+    made: list[str] = []
+    argv = (find_uv_bin(), "venv", "--python", sys.executable, str(venv))
+    assert await shortrun.run(argv, cwd=venv.parent, env=os.environ, on_line=made.append) == 0, made
+    with pytest.raises(PytestNotInstalled):
+        await begin(bench, project)
+    run = await begin(bench, project, install=True, coverage_threshold=10)
+    assert run.state == "succeeded" and run.result is not None, run.problem
+    assert run.result["coverage_percent"] > 10 and run.result["counts"]["passed"] == 1
+    assert (await begin(bench, project)).state == "succeeded"
 
 
 @at_a_bench
