@@ -39,10 +39,10 @@ def calls(home: Daemon, path: str, count: int) -> list[float]:
     return seconds
 
 
-def libraries(home: Daemon) -> list[str]:
-    """The third-party and standard packages that this daemon has loaded, asked of a fresh interpreter."""
+def usable(statement: str = "import att.daemon") -> list[str]:
+    """The third-party and standard packages that this loads, those that a process can import by themselves."""
     code = (
-        "import sys, att.daemon\n"
+        f"import sys\n{statement}\n"
         "names = {n for n in sys.modules if n.split('.')[0] not in ('att', 'supervisor', 'launcher', '__main__', '__mp_main__')}\n"
         "print(','.join(sorted(names)))"
     )
@@ -50,7 +50,7 @@ def libraries(home: Daemon) -> list[str]:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     kept = [name for name in listed.split(",") if name and not name.startswith("_")]
-    usable = "\n".join(
+    tried = "\n".join(
         [
             "import sys",
             "for name in sys.argv[1].split(','):",
@@ -60,7 +60,7 @@ def libraries(home: Daemon) -> list[str]:
         ]
     )
     return subprocess.run(
-        [sys.executable, "-c", usable, ",".join(kept)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", tried, ",".join(kept)], capture_output=True, text=True, check=True
     ).stdout.split()
 
 
@@ -85,8 +85,7 @@ def main() -> None:
     parse.add_argument("--calls", type=int, default=1500)
     given = parse.parse_args()
 
-    with daemon() as home:
-        names = libraries(home)
+    names = usable()
     bare(names)
     seconds: dict[str, list[float]] = {"daemon": [], "bare": []}
     megabytes: dict[str, list[float]] = {"daemon": [], "bare": []}

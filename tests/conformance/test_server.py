@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from att.mcp.mount import McpSettings, mount
+from att.config import Settings
+from att.mcp.door import session_settings
+from att.mcp.mount import mount
 from tests.conformance import suite
 from tests.conformance.fixtures import Events, make_server
 
@@ -27,7 +29,7 @@ pytestmark = [
 
 LOCAL = ("127.0.0.1:*", "localhost:*")
 SETTINGS = replace(
-    McpSettings(),
+    session_settings(Settings(home=Path("/nowhere"))),  # as the daemon has them
     hosts=LOCAL,  # the daemon's application looks at Host and Origin itself
     origins=tuple(f"http://{host}" for host in LOCAL),
     events=Events(),
@@ -51,6 +53,7 @@ def served() -> Iterator[str]:
         return runner, f"http://localhost:{runner.addresses[0][1]}/mcp"
 
     runner, url = asyncio.run_coroutine_threadsafe(open_it(), loop).result(30)
+
     async def close_it() -> None:
         await runner.cleanup()
         left = asyncio.all_tasks() - {asyncio.current_task()}
