@@ -9,6 +9,7 @@ A time is found by bisection, since lines come in the order of their times.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,13 +43,13 @@ class Found:
 class Reading:
     """One question to a log."""
 
-    def __init__(self, log: Log, *, time: float = TIME, chunk: int = CHUNK) -> None:
+    def __init__(self, log: Log, *, patience: float = TIME, chunk: int = CHUNK) -> None:
         self._log = log
         self._tag = log.oldest.rpartition("-")[0]
         self._oldest = _offset(log.oldest)
         self._newest = log.end
         self._chunk = chunk
-        self._deadline = asyncio.get_running_loop().time() + time
+        self._deadline = time.monotonic() + patience
         self._lost: Lost | None = None
 
     def cursor(self, offset: int) -> str:
@@ -92,17 +93,22 @@ class Reading:
                 found.complete = False
                 break
             end = min(at + self._chunk, self._newest)
-            for entry in await self._between(at, end):
+            entries = await self._between(at, end)
+            judged = await asyncio.to_thread(self._judged, entries, fits, limit - len(found.entries))
+            for entry, good in judged:
                 if self._unfinished(entry):
                     found.next = min(entry.offset - 1, self._newest)
                     return self._told(found)
                 if last is not None and entry.at > last:
                     return self._told(found)
                 found.next = entry.offset
-                if fits(entry):
+                if good:
                     found.entries.append(entry)
-                    if len(found.entries) == limit:
-                        return self._told(found)
+            if len(found.entries) >= limit:
+                return self._told(found)
+            if len(judged) < len(entries):
+                found.complete = False
+                return self._told(found)
             found.next = at = end
         return self._told(found)
 
@@ -118,19 +124,36 @@ class Reading:
                 found.previous, found.complete = end, False
                 break
             start = max(self._oldest, end - self._chunk)
-            for entry in reversed(await self._between(start, end - 1)):
+            entries = (await self._between(start, end - 1))[::-1]
+            judged = await asyncio.to_thread(self._judged, entries, fits, limit - len(found.entries))
+            for entry, good in judged:
                 if self._unfinished(entry):
                     found.next = entry.offset - 1
                     continue
                 if first is not None and entry.at < first:
                     return self._told(found)
-                if fits(entry):
+                if good:
                     found.entries.insert(0, entry)
-                    if len(found.entries) == limit:
-                        found.previous = entry.offset
-                        return self._told(found)
+            if len(judged) < len(entries):
+                found.previous = judged[-1][0].offset if judged else end
+                found.complete = len(found.entries) >= limit
+                return self._told(found)
+            if len(found.entries) >= limit:
+                found.previous = judged[-1][0].offset
+                return self._told(found)
             end = start + 1 if start > self._oldest else start
         return self._told(found)
+
+    def _judged(self, entries: list[Entry], fits: Take, limit: int) -> list[tuple[Entry, bool]]:
+        """Each of the entries with whether it fits; ends early when enough do, or when the time is over. In a thread."""
+        found: list[tuple[Entry, bool]] = []
+        for entry in entries:
+            if limit <= 0 or (found and time.monotonic() > self._deadline):
+                break
+            good = fits(entry)
+            limit -= good
+            found.append((entry, good))
+        return found
 
     # -- chunks
 
@@ -169,7 +192,7 @@ class Reading:
 
     @property
     def _late(self) -> bool:
-        return asyncio.get_running_loop().time() > self._deadline
+        return time.monotonic() > self._deadline
 
     def _lose(self, lost: Lost | None) -> None:
         if lost is not None and self._lost is None:

@@ -100,6 +100,8 @@ class Testing:
         found = live.result() if live is not None else None
         if found is None:
             found = await asyncio.to_thread(self._kept.read, ask.project_id, run.run_id)
+        if found is None and run.kind != KIND:  # others run tests too
+            raise NoTestResults(f"{run.run_id}, a run of {run.kind}, has no test results.")
         return _page(_as_it_ended(found, run) if found is not None else _without(run), ask)
 
     # -- the work itself
@@ -108,14 +110,14 @@ class Testing:
         self, project_id: str, run_id: str, selection: Selection, call: Call, report: Report
     ) -> KeptResult:
         """Run tests, keep their result and tell of it; the result, good or bad. Cancelled, it keeps how far it came."""
-        prepared = await self._prepared(project_id, selection)
+        prepared = await self._prepared(project_id, selection, run_id)
         if prepared.missing:
             report(f"Installing {', '.join(prepared.missing)}")
             await install(prepared, self._environ)
-            prepared = await self._prepared(project_id, selection)
+            prepared = await self._prepared(project_id, selection, run_id)
         asked = {"run_id": run_id, **selection.model_dump(mode="json", exclude_defaults=True)}
         await self._tell("test.run", project_id, asked, call)
-        live = Running(run_id, prepared, self._tmp(project_id), report)
+        live = Running(run_id, prepared, self._tmp(project_id, run_id), report)
         self._live[run_id] = live
         try:
             result = await live.run()
@@ -148,11 +150,12 @@ class Testing:
 
     # -- inside
 
-    async def _prepared(self, project_id: str, selection: Selection) -> Prepared:
+    async def _prepared(self, project_id: str, selection: Selection, run_id: str = "") -> Prepared:
         folder = await self._projects.path(project_id)
         if self._runtime.builds.under_way(project_id):
             raise EnvironmentBuilding(f"{project_id}: its environment is being built")
-        return await prepare(project_id, folder, selection, self._environ, self._tmp(project_id))
+        tmp = self._tmp(project_id, run_id)
+        return await prepare(project_id, folder, selection, self._environ, tmp)
 
     async def _run(self, ask: ReadResults) -> Run:
         if ask.run_id is None:
@@ -161,10 +164,7 @@ class Testing:
             if run is None:
                 raise NoTestResults(f"No tests of {ask.project_id} were run yet.")
             return run
-        run = await self._runs.get(ask.project_id, ask.run_id)
-        if run.kind != KIND:
-            raise NoTestResults(f"{ask.run_id} is a run of {run.kind}.")
-        return run
+        return await self._runs.get(ask.project_id, ask.run_id)
 
     async def _tell(
         self, name: str, project_id: str, told: Mapping[str, Any], call: Call, *, good: bool = True
@@ -178,8 +178,9 @@ class Testing:
             outcome=EventOutcome.OK if good else EventOutcome.FAILED,
         )
 
-    def _tmp(self, project_id: str) -> Path:
-        return self._home / "run" / project_id / "test-tmp"
+    def _tmp(self, project_id: str, run_id: str) -> Path:
+        """Wiped after the run, and by the next life when this one is killed."""
+        return self._home / "run" / project_id / f"test-{run_id}-tmp"
 
     async def _forget(self, project: Project) -> None:
         await asyncio.to_thread(self._kept.forget, project.id)
