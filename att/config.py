@@ -225,13 +225,6 @@ class Settings(BaseModel):
         default="", repr=False, max_length=4096, description="Token for GitHub, or a reference to it."
     )
     checks: int = Field(default=1, ge=1, le=64, description="Checks of pull requests that run at once.")
-    mcp_tool_names: Literal["underscore", "dotted"] = Field(
-        default="underscore", description="How MCP tools are called: att_runtime_start or att.runtime.start."
-    )
-    mcp_json: bool = Field(
-        default=False,
-        description="Answer MCP clients of before 2026-07-28 in plain JSON: faster, but without progress.",
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the daemon says of itself."
     )
