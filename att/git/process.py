@@ -128,8 +128,16 @@ async def _end(transport: asyncio.SubprocessTransport, ear: _Ear) -> None:
                 await ear.left.wait()
     _signal(group, signal.SIGKILL)  # whoever of its session did not listen
     await ear.left.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS):  # a dead one that nobody collects is not waited for longer
+            while _signal(group, 0):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
 
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
+def _signal(group: int, number: int) -> bool:
+    """Whether there was anybody to hear it."""
+    try:
         os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -237,26 +237,37 @@ HARD += [
 ]
 
 
-@given(message=st.one_of(st.sampled_from(HARD), MESSAGES))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def _keeps(h: House, message: str) -> None:
+    if not kept(message):
+        async with refused(errors.InvalidMessage):
+            await h.make_commit(message, allow_empty=True)
+        return
+    made = (await h.make_commit(message, allow_empty=True)).commit
+    assert made.message == message
+    [told] = (await h.log(limit=1)).commits
+    assert told.message == message
+    assert (await h.make_commit(None, amend=True)).commit.message == message
+
+
+@on_a_loop
+async def test_messages_that_git_would_like_to_change_stay_as_they_are(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        for message in HARD:
+            await _keeps(h, message)
+
+
+@given(messages=st.lists(MESSAGES, min_size=1, max_size=5))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_message_that_git_keeps_comes_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, message: str
+    tmp_path_factory: pytest.TempPathFactory, messages: list[str]
 ) -> None:
     @on_a_loop
-    async def round_trip() -> None:
+    async def round_trips() -> None:
         async with house(tmp_path_factory.mktemp("messages")) as h:
-            if not kept(message):
-                async with refused(errors.InvalidMessage):
-                    await h.commit(message, allow_empty=True)
-                return
-            made = await h.commit(message, allow_empty=True)
-            assert made.message == message
-            [told] = (await h.log(limit=1)).commits
-            assert told.message == message
-            again = (await h.make_commit(None, amend=True)).commit
-            assert again.message == message
+            for message in messages:
+                await _keeps(h, message)
 
-    round_trip()
+    round_trips()
 
 
 PARTS = st.text(
@@ -297,30 +308,42 @@ ODD += [
 ]
 
 
-@given(name=st.one_of(st.sampled_from(ODD), NAMES))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_branch_name_that_git_takes_comes_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, name: str
-) -> None:
-    if not is_branch(name):
-        return
-
-    @on_a_loop
-    async def round_trip() -> None:
-        async with house(tmp_path_factory.mktemp("names")) as h:
+@on_a_loop
+async def test_odd_names_of_branches_stay_as_they_are(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        for name in filter(is_branch, ODD):
             await _round_trip(h, name)
 
-    round_trip()
+
+@given(names=st.lists(NAMES.filter(is_branch), min_size=1, max_size=4))
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
+)
+def test_any_branch_name_that_git_takes_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    @on_a_loop
+    async def round_trips() -> None:
+        async with house(tmp_path_factory.mktemp("names")) as h:
+            for name in names:
+                await _round_trip(h, name)
+
+    round_trips()
 
 
 async def _round_trip(h: House, name: str) -> None:
     assert (await h.branch(name, switch=True)).current == name
     assert (await h.status()).branch == name
     assert name in [b.name for b in (await h.branches()).branches]
-    h.write("a")
-    made = await h.commit()
+    made = (await h.make_commit("x", allow_empty=True)).commit
     assert (await h.log(revision=f"refs/heads/{name}", limit=1)).commits == [made]
     await h.branch("main", "switch")
-    await h.branch(name, "rename", new_name=f"z{name}" if not name.startswith("main") else "other")
-    await h.branch(f"z{name}" if not name.startswith("main") else "other", "delete", force=True)
+    await h.branch(name, "rename", new_name=f"new/{name}" if name != "new" else "newer")
+    await h.branch(f"new/{name}" if name != "new" else "newer", "delete", force=True)
     assert [b.name for b in (await h.branches()).branches] == ["main"]
