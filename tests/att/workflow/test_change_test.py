@@ -44,7 +44,7 @@ deleted file mode 120000
 -a.txt
 \\ No newline at end of file
 """
-ALL = [
+ALL: list[dict[str, Any]] = [
     {"path": "a.txt", "content": "changed\n"},
     {"path": "src/b.py", "delete": True},
     {"path": "deep/er/new.py", "content": "new = 1\n"},
