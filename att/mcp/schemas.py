@@ -16,15 +16,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _PROBLEM: Json = {
     "type": "object",
-    "title": "Problem",
-    "description": "What went wrong (RFC 9457), with a stable code for programs and a hint of what to do.",
-    "properties": {
-        **{name: {"type": "string"} for name in ("type", "title", "detail", "instance", "code", "hint")},
-        "status": {"type": "integer"},
-        "request_id": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "detail", "code", "hint"],
+    "description": "What went wrong (RFC 9457): a stable code for programs, a hint of what to do.",
+    "properties": {name: {"type": "string"} for name in ("title", "detail", "code", "hint")},
+    "required": ["title", "status", "detail", "code", "hint"],
 }
+_AS_IT_IS = frozenset({"default", "const", "enum", "examples", "required"})  # values, no schemas
 _NOTHING: Json = {
     "type": "object",
     "title": "Done",
@@ -58,19 +54,17 @@ _BYTES: Json = {
 
 def input_schema(operation: Operation) -> Json:
     """What a call of the operation's tool takes: all its fields, wherever they travel over HTTP."""
-    schema = operation.input.model_json_schema(by_alias=True, mode="validation")
+    schema: Json = _bare(operation.input.model_json_schema(by_alias=True, mode="validation"))
     schema.setdefault("properties", {})
     schema["additionalProperties"] = False
-    schema.pop("title", None)
     return {"$schema": DIALECT, "type": "object", **schema}
 
 
 def output_schema(operation: Operation) -> Json:
     """What the tool answers with: the result or a problem."""
-    result = _result(operation)
+    result: Json = _bare(_result(operation))
     defs = {**result.pop("$defs", {}), "Problem": _PROBLEM}
-    name = str(result.get("title", "Result")).replace(" ", "")
-    name = f"{name}Result" if name in defs else name
+    name = "Answer" if "Result" in defs else "Result"
     return {
         "$schema": DIALECT,
         "type": "object",
@@ -92,3 +86,11 @@ def _result(operation: Operation) -> Json:
     if schema.get("type") != "object":
         raise TypeError(f"{operation.name}: a result must be an object")
     return schema
+
+
+def _bare(part: Any) -> Any:
+    """Without the titles that only repeat names: every client loads all schemas, and models read them."""
+    if isinstance(part, dict):
+        kept = {key: value for key, value in part.items() if key != "title" or not isinstance(value, str)}
+        return {key: value if key in _AS_IT_IS else _bare(value) for key, value in kept.items()}
+    return [_bare(each) for each in part] if isinstance(part, list) else part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import quote
 
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from att.catalogue import Effect, Room, Scope
+from att.catalogue import Bound, Effect, Room, Scope
 from att.mcp import names, places, prompts
 from att.mcp.names import Spelling
+from att.mcp.progress import Follower
 from att.mcp.surface import Surface
 from att.rooms import catalogue
 from tests.att.mcp import works
@@ -130,6 +132,17 @@ def test_a_query_is_for_the_logs_only() -> None:
 )
 def test_an_event_changes_the_resources_it_is_about(event: str, project: str | None, told: set[str]) -> None:
     assert places.changed(event, project) == told
+
+
+def test_whoever_waits_for_long_work_can_be_told_of_it() -> None:
+    bound = {operation.name: Bound(operation, {}) for operation in OPERATIONS}
+    long = {o.name for o in OPERATIONS if o.progress and "wait" in o.input.model_fields}
+    assert {"test.run", "deploy.build", "workflow.change_test"} <= long
+    assert {name for name in long if Follower.of(bound[name], bound) is None} == set()
+
+
+def test_the_list_of_all_tools_fits_into_one_message_of_a_client() -> None:
+    assert len(json.dumps([tool.wire() for tool in SURFACE.tools.values()])) < 512 * 1024
 
 
 def test_only_what_the_scopes_allow_is_offered() -> None:
