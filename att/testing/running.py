@@ -153,7 +153,7 @@ class Running:
             self._told = clock
             counts, total = self.tally.counts, self.tally.expected
             bad = counts.failed + counts.errors
-            told = f"{counts.total} of {total if total is not None else '?'} tests"
+            told = f"{counts.total} of {total} tests" if total is not None else "Collecting tests"
             self._report(f"{told}, {bad} failed" if bad else told, done=counts.total, total=total)
 
     async def _covered(self, commands: Commands) -> None:

@@ -144,7 +144,7 @@ class Tally:
             duration_seconds=round(seconds + self._before.pop(name, 0.0), 6),
             file=self._file(told) or name.partition("::")[0] or None,
             line=_line(told),
-            message="" if outcome is Outcome.PASSED else shortened(message, SHORT),
+            message="" if outcome is Outcome.PASSED else shortened(message.partition("\n")[0], SHORT),
         )
         self.add(case, self._failure(told, name, outcome, when) if outcome in BAD else None)
 

@@ -16,9 +16,16 @@ from uv import find_uv_bin
 
 from att import shortrun
 from att.confine_errors import PathOutsideProject
-from att.problems import BadCursor, ProjectNotFound
-from att.runtime.errors import EnvironmentNotBuilt
-from att.testing.errors import InvalidTestSettings, NoTestResults, PytestNotInstalled
+from att.problems import BadCursor, Problem, ProjectNotFound
+from att.runtime.errors import EnvironmentBroken, EnvironmentNotBuilt, SecretMissing
+from att.testing.errors import (
+    InvalidTestSettings,
+    NoTestResults,
+    PytestNotInstalled,
+    SelectionNotSupported,
+    TestCommandNotFound,
+    TestPathNotFound,
+)
 from att.testing.models import ReadResults, RunTests, TestResults
 from att.workflow.errors import RunBusy, RunNotFound
 from att.workflow.models import Run
@@ -181,6 +188,47 @@ async def test_a_missing_pytest_is_put_into_the_environment_when_that_is_asked_f
     assert run.state == "succeeded" and run.result is not None, run.problem
     assert run.result["coverage_percent"] > 10 and run.result["counts"]["passed"] == 1
     assert (await begin(bench, project)).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("settings", "ask", "problem"),
+    [
+        ('command = ["no-such-runner"]', {}, TestCommandNotFound),
+        ('command = ["./no-such-runner"]', {}, TestCommandNotFound),
+        ('command = ["python", "-c", ""]', {"paths": ["tests"]}, SelectionNotSupported),
+        ('command = ["python", "-c", ""]', {"coverage": True}, SelectionNotSupported),
+        ('command = ["python"]\nreport = "../out.xml"', {}, PathOutsideProject),
+        ('env = { KEY = "${env:NOT_SET_ANYWHERE}" }', {}, SecretMissing),
+        ("", {"paths": ["tests/none.py::test_a"]}, TestPathNotFound),
+        ("", {"coverage_source": ["none"]}, TestPathNotFound),
+        ("timeout = -1", {}, InvalidTestSettings),
+        ("= 3", {}, InvalidTestSettings),
+    ],
+)
+def test_each_wrong_wish_has_its_own_code(
+    tmp_path: Path, settings: str, ask: dict[str, Any], problem: type[Problem]
+) -> None:
+    async def whole() -> None:
+        async with bench(tmp_path / "home") as there:
+            project = await there.project("app", f"[test]\n{settings}\n", tests__test_a=MIXED)
+            with pytest.raises(problem):
+                await begin(there, project, **ask)
+
+    asyncio.run(whole())
+
+
+@at_a_bench
+async def test_an_environment_that_does_not_run_is_told_as_broken(bench: Bench) -> None:
+    project = await bench.project("app", tests__test_a=MIXED)
+    python = bench.house.home / "projects" / "app" / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o755)
+    with pytest.raises(EnvironmentBroken):
+        await begin(bench, project)
+    python.unlink()
+    with pytest.raises(EnvironmentBroken):
+        await begin(bench, project)
 
 
 @at_a_bench
