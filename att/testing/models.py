@@ -68,7 +68,7 @@ class ReadResults(BaseModel):
     project_id: str
     run_id: str | None = Field(default=None, max_length=64, description="Default: the newest run.")
     failed: bool = Field(default=False, description="Only the tests that failed or broke.")
-    cursor: str | None = Field(default=None, max_length=32, pattern=r"^\d{1,10}$")
+    cursor: str | None = Field(default=None, max_length=32, pattern=r"^[0-9]{1,10}$")
     limit: int = Field(default=100, ge=1, le=1000)
 
 

@@ -60,7 +60,7 @@ def of_pytest(
     if tally.counts.total == 0 and exit_code in (0, _EMPTY):
         return Verdict(Status.EMPTY, message="No test was selected.")
     if exit_code in (_USAGE, _INTERRUPTED):
-        said = _last(output)
+        said = _error(output)
         return Verdict(Status.BROKEN, errors.RunnerRefused.code, f"pytest stopped with {exit_code}: {said}")
     return _passed(exit_code, output, coverage)
 

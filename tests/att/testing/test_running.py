@@ -233,6 +233,18 @@ def test_an_option_that_pytest_does_not_know_is_its_refusal(tmp_path: Path) -> N
     assert "--no-such" in result.message
 
 
+@pytest.mark.parametrize(
+    ("selection", "word"),
+    [({"keyword": "(("}, "expression"), ({"paths": ["tests/test_a.py::none"]}, "not found")],
+)
+def test_a_selection_that_pytest_cannot_use_is_told_in_its_words(
+    tmp_path: Path, selection: dict[str, object], word: str
+) -> None:
+    result = run(make_project(tmp_path / "p", tests__test_a="def test_a(): pass\n"), **selection)
+    assert (result.status, result.code) == (Status.BROKEN, "test_runner_refused")
+    assert word in result.message
+
+
 def test_many_workers_tell_the_same(tmp_path: Path) -> None:
     text = "import os\ndef test_bad(): assert 0\n" + "".join(f"def test_{n}(): pass\n" for n in range(6))
     text += "def test_deadly(): os._exit(3)\n"
