@@ -79,7 +79,7 @@ class Mounted:
     async def drain(self) -> None:
         """End every answer that would go on for ever; what is being worked on finishes."""
         self._draining = True
-        if self._open is not None and self._open.done() and not self._open.cancelled():
+        if self._server is not None and self._open is not None and self._open.done():
             self._end_streams(self._open.result())
 
     async def close(self) -> None:
@@ -103,10 +103,11 @@ class Mounted:
         return await asyncio.shield(self._open)
 
     async def _opened(self) -> AsgiBridge:
-        manager, self._server = await asyncio.to_thread(self._made)
+        manager, server = await asyncio.to_thread(self._made)
         running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._own(manager, running), name="mcp-sessions")
         await running
+        self._server = server
         bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still)
         if self._draining:
             bridge.drain()
