@@ -8,6 +8,7 @@ is done again, or the new one runs and only the end is to be noted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -230,14 +231,10 @@ class Deploys:
         await asyncio.to_thread(work)
 
     async def _switch(self, flow: Flow, artefact_id: str) -> None:
-        app = self._runtime.current(flow.project_id)
-        if app is not None and app.artefact_id == artefact_id and app.role == "current":
-            status = await self._runtime.status(flow.project_id, figures=False)
-            if status.state == "running":
-                return  # done by the life before
         trial = Trial(flow.input["timeout"], flow.input["retries"] + 1)
         flow.report(f"Trying {artefact_id}")
-        await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial)
+        with contextlib.suppress(AlreadyDeployed):  # by the life before
+            await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial)
 
     async def _note_begin(self, flow: Flow, target: str) -> dict[str, Any]:
         before = (await self._store.read(runtime_rows.source(flow.project_id))).artefact_id

@@ -35,7 +35,7 @@ from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
 from att.runtime.preflight import Ready
 from att.runtime.sources import Source, Sources
-from att.runtime.stage import ALIVE, Stage
+from att.runtime.stage import ALIVE, Begun, Stage
 from att.runtime.switch import Switch
 from att.store.store import Store
 from supervisor import errors as supervision
@@ -189,7 +189,7 @@ class Runtime:
 
     async def _start(
         self, project: Project, artefact_id: str | None, call: Call, wait: Wait, timeout: float | None
-    ) -> tuple[App, asyncio.Task[RunnerStatus]]:
+    ) -> Begun:
         project_id = project.id
         self._refuse_running(project_id, await self.stage.state())
         ready = await self.sources.look_over(project, artefact_id, self.stage.slot(project_id))
@@ -205,11 +205,11 @@ class Runtime:
         app = await self._new(project, ready, port, call, artefact_id)
         return app, await self._begin(app, app.runner.start(wait, _patience(wait, timeout)))
 
-    async def _go_back(self, project_id: str, call: Call) -> None:
+    async def _go_back(self, project_id: str, call: Call) -> Begun:
         """After a version that did not get healthy: the app of before, as it was. `stage.lock` is held."""
         project = await self._projects.get(project_id)
         artefact_id = await self.sources.chosen(project_id, None)
-        await self._start(project, artefact_id, call, "none", None)
+        return await self._start(project, artefact_id, call, "ready", None)
 
     async def stop(
         self, project_id: str, call: Call, *, wait: bool = True, timeout: float | None = None

@@ -13,8 +13,9 @@ from att.runtime.address import Address
 from att.runtime.app import App
 from att.runtime.sources import Sources
 from supervisor.keeper import Keeper
-from supervisor.runner import State
+from supervisor.runner import RunnerStatus, State
 
+Begun = tuple[App, asyncio.Task[RunnerStatus]]  # an app, and the wish that it gets as far as was asked
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING, State.BACKOFF})
 
 

@@ -9,8 +9,11 @@ one is healthy (`rows.promote`): a daemon that is killed before goes on with the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import structlog
 
 from att.catalogue import Call
 from att.deploy.errors import AlreadyDeployed, DeployFailed, DeployStopped, DeployUnderWay
@@ -21,12 +24,14 @@ from att.runtime import rows, translate
 from att.runtime.app import App
 from att.runtime.logs import Logs
 from att.runtime.preflight import Ready
-from att.runtime.stage import ALIVE, Stage
+from att.runtime.stage import ALIVE, Begun, Stage
 from att.store.store import Store
 from supervisor import errors as supervision
 from supervisor.spec import AppSpec, Restart, RestartSpec
 
-GoBack = Callable[[str, Call], Awaitable[None]]
+T = TypeVar("T")
+GoBack = Callable[[str, Call], Awaitable[Begun]]
+_log = structlog.get_logger("att.runtime")
 REPLACED = "another version took its place"
 NOT_HEALTHY = "it did not get healthy"
 
@@ -103,8 +108,8 @@ class Switch:
                 if stage.candidate is new:  # it is not the app; also when we were cancelled
                     stage.candidate = None
                     new.stop_reason = NOT_HEALTHY
-                    await asyncio.shield(stage.end(new))
-        await asyncio.shield(self._drain(old))
+                    await _uncut(stage.end(new))
+        await _uncut(self._drain(old))
         return new
 
     async def _take(self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec) -> None:
@@ -138,18 +143,16 @@ class Switch:
     ) -> App:
         stage = self._stage
         wanted = await self._store.read(rows.wanted)
-        async with stage.lock:
-            port = await stage.address.port(ready, old.spec if old is not None else None)
-            if stage.current is not None:
-                stage.current.stop_reason, stage.current.call = REPLACED, call
-                await stage.let_go()
-            stage.current = None
         new: App | None = None
-        done = False
         try:
+            async with stage.lock:
+                port = await stage.address.port(ready, old.spec if old is not None else None)
+                if stage.current is not None:
+                    stage.current.stop_reason, stage.current.call = REPLACED, call
+                    await _uncut(stage.let_go())
             spec = await stage.address.spec(ready, port)
             for attempt in range(1, trial.attempts + 1):
-                new = stage.current = self._open(ready, spec, project, artefact_id, call)
+                new = stage.current = self._open(ready, spec, project, artefact_id, call, bool(spec.gate))
                 try:
                     await _healthy(new, trial)
                     break
@@ -157,16 +160,14 @@ class Switch:
                     if attempt == trial.attempts:
                         raise
                     new.stop_reason = NOT_HEALTHY
-                    await stage.end(new)
+                    await _uncut(stage.end(new))
             async with stage.lock:
                 await self._promote_alone(project, artefact_id, new, spec, wanted)
-            done = True
-        except DeployFailed as failure:
-            failure.extra["rolled_back"] = old is not None
+        except BaseException as fault:
+            back = await _uncut(self._undo(new, old, wanted, call))
+            if isinstance(fault, DeployFailed):
+                fault.extra["rolled_back"] = back
             raise
-        finally:
-            if not done:
-                await asyncio.shield(self._undo(new, old, wanted, call))
         if new is None:
             raise DeployStopped(f"{project.id} was stopped")
         return new
@@ -185,15 +186,30 @@ class Switch:
         await self._store.write(rows.promote(project.id, artefact_id, run_id, None))
         await new.promoted(spec)
 
-    async def _undo(self, new: App | None, old: App | None, wanted: str | None, call: Call) -> None:
+    async def _undo(self, new: App | None, old: App | None, wanted: str | None, call: Call) -> bool:
+        """Whether the app of before runs again and is well."""
         stage = self._stage
-        async with stage.lock:
-            if new is not None and stage.current is new:
-                new.stop_reason = NOT_HEALTHY
-                await stage.let_go()
-            still = await self._store.read(rows.wanted)
-            if old is not None and stage.current is None and still == wanted == old.project_id:
-                await self._go_back(old.project_id, call)
+        try:
+            async with stage.lock:
+                begun = await self._begun_again(new, old, wanted, call)
+            if begun is not None:
+                await translate.reached(*begun)
+        except Problem as problem:
+            _log.error("not_gone_back", code=problem.code, detail=problem.detail)
+            return False
+        return begun is not None
+
+    async def _begun_again(
+        self, new: App | None, old: App | None, wanted: str | None, call: Call
+    ) -> Begun | None:
+        stage = self._stage
+        if new is not None and stage.current is new:
+            new.stop_reason = NOT_HEALTHY
+            await stage.let_go()
+        still = await self._store.read(rows.wanted)
+        if old is not None and stage.current is None and still == wanted == old.project_id:
+            return await self._go_back(old.project_id, call)
+        return None
 
     def _open(
         self, ready: Ready, spec: AppSpec, project: Project, artefact_id: str, call: Call, held: bool = False
@@ -212,6 +228,16 @@ class Switch:
             artefact_id=artefact_id,
             held=held,
         )
+
+
+async def _uncut(work: Coroutine[None, None, T]) -> T:
+    """What must not be left half done: its end is waited for, also when the caller is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 async def _healthy(app: App, trial: Trial) -> None:

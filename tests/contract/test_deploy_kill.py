@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from att.runtime import nat
+from tests.daemon import start
 from tests.support import eventually_sync, free_port
 from tests.together.house import House, begin, end
 
@@ -181,3 +182,20 @@ def test_killed_while_a_build_goes_on_leaves_nothing_half_done(house: House) -> 
     scene.next_life()
     assert scene.ended(begun.json["run_id"])["state"] == "interrupted"
     scene.check("1")
+
+
+def test_a_daemon_that_keeps_the_app_itself_is_killed(tmp_path: Path) -> None:
+    begun = start(tmp_path / "home")
+    house = House(begun.process, begun.home, begun.port)
+    try:
+        scene = Scene(house, "socket")
+        scene.version("waits")
+        run = scene.deploy()
+        eventually_sync(lambda: scene.roles() == {"current", "candidate"}, 20)
+        house.kill()
+        house.process = start(tmp_path / "home", house.port).process
+        scene.go.touch()
+        assert scene.ended(run["run_id"])["state"] == "succeeded"
+        scene.check("waits")
+    finally:
+        house.stop()

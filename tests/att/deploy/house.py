@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,8 +143,9 @@ def fetch(port: int, path: str = "/") -> str:
 @asynccontextmanager
 async def open_bench(home: Path) -> AsyncIterator[Bench]:
     async with open_house(home) as house:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("ATT_")}
         runs = Runs(house.store, house.projects)
-        deploys = Deploys(home, house.store, house.projects, house.runtime, runs, {"PATH": "/usr/bin:/bin"})
+        deploys = Deploys(home, house.store, house.projects, house.runtime, runs, inherited)
         await deploys.clear()
         await runs.open()
         await deploys.settle()

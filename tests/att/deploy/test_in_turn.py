@@ -130,6 +130,37 @@ async def test_a_second_deploy_at_once_is_refused_and_so_is_a_start(bench: Bench
 
 
 @on_bench
+async def test_a_deploy_cancelled_in_the_middle_brings_the_one_before_back(bench: Bench) -> None:
+    await bench.project(serve="nat", port=free_port())
+    await bench.out("1")
+    bench.version("2", health=503)
+    run = await bench.deploys.run(RunDeploy(project_id="demo", build=True), ME)
+
+    async def trying() -> bool:
+        return [one.role for one in (await bench.house.runtime.status("demo")).runs] == ["candidate"]
+
+    await eventually(trying)
+    ended = await bench.runs.cancel("demo", run.run_id, ME, wait=30)
+    assert ended.state is RunState.CANCELLED
+    assert await bench.says() == "1"
+    status = await bench.deploys.status("demo")
+    assert (status.running, status.last and status.last.state) == (status.artefact_id, "cancelled")
+
+
+@on_bench
+async def test_a_version_of_another_project_that_fails_brings_the_other_app_back(bench: Bench) -> None:
+    await bench.project("one", serve="nat", port=free_port())
+    await bench.project("two", serve="nat", port=free_port())
+    await bench.out("1", "one")
+    bench.version("bad", name="two", dies=True)
+    run = await bench.deploy("two", build=True)
+    assert run.problem is not None
+    assert run.problem["code"] == "deploy_failed"
+    assert await bench.says("one") == "1"
+    assert (await bench.house.runtime.status("two")).state == "stopped"
+
+
+@on_bench
 async def test_a_start_runs_what_was_deployed_and_the_files_when_asked(bench: Bench) -> None:
     await bench.project(serve="nat")
     await bench.out("deployed")
