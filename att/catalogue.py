@@ -96,6 +96,9 @@ class Stream:
 
     media_type: str
     open: Callable[..., Awaitable[Chunks]]
+    suffix: str = ""
+    """Of the file that it makes, when it is one that is kept. Then it is what is answered unless JSON is asked for, and
+    the field `format` of the input chooses among several: by the suffix without its dot."""
 
 
 @dataclass(frozen=True, slots=True)

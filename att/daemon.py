@@ -220,7 +220,10 @@ class Daemon:
         stack.push_async_callback(store.aclose)
         events = EventLog(store)
         stack.push_async_callback(events.aclose)
-        projects = Projects(store, events, home=settings.home, roots=settings.roots, find_config=find_config)
+        near = settings.allow_local_downloads
+        projects = Projects(
+            store, events, home=settings.home, roots=settings.roots, find_config=find_config, fetch_local=near
+        )
         await projects.recover()
         full: dict[str, Keeping] = {}
         logs = Logs(settings.logs, _log_settings(settings), full.__setitem__)

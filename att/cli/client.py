@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from att import config
@@ -109,9 +109,17 @@ class Client:
     def __init__(self, where: Where) -> None:
         self.where = where
 
-    def ask(self, method: str, target: str, body: Any = None, *, timeout: float | None = None) -> bytes:
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         """The body of the answer. `Refused` for a problem, `Unreachable` when nobody answers."""
-        connection, response = self._send(method, target, body, {}, timeout)
+        connection, response = self._send(method, target, body, headers or {}, timeout)
         try:
             read = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -125,6 +133,19 @@ class Client:
     def get(self, path: str, **query: Any) -> Any:
         """The JSON that a read of the API answers with."""
         return json.loads(self.ask("GET", API + path + query_for(query), timeout=30))
+
+    def save(self, target: str, file: IO[bytes]) -> None:
+        """Write the answer to a file as it comes; `Unreachable` when it ends before its end."""
+        connection, response = self._send("GET", target, None, {}, None)
+        try:
+            if response.status >= http.client.BAD_REQUEST:
+                raise Refused(response.status, response.read())
+            while piece := response.read(1 << 18):
+                file.write(piece)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(f"{self.where.url} broke off its answer: {error}.") from None
+        finally:
+            connection.close()
 
     def lines(self, target: str, last_event_id: str | None = None) -> Iterator[bytes]:
         """The lines of an NDJSON stream as they come; ends when the connection does, after a whole line."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -97,6 +98,12 @@ def command(
         own.append(
             click.Option(["--wait/--no-wait"], default=None, help="Show the progress until it is done.")
         )
+    if any(stream.suffix for stream in operation.streams):
+        own.append(
+            click.Option(
+                ["-o", "--output"], type=click.Path(dir_okay=False), help="File to write; - is stdout."
+            )
+        )
     if operation.effect is Effect.DESTRUCTIVE:
         own.append(click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."))
     flags = {flag for option in own for flag in option.opts}
@@ -150,6 +157,9 @@ def _callback(operation: Operation, progress: Operation | None) -> Callable[...,
         if given.get("follow"):
             _follow(Following(client, target, _tell), operation, as_json)
             return
+        if "output" in given and not as_json:
+            _save(client, target, given["output"])
+            return
         raw = _ask(client, operation, target, body, as_json)
         if _answers_run(operation) and given.get("wait") is not None:
             _tell_failure(raw, as_json)
@@ -192,9 +202,27 @@ def request_of(operation: Operation, sent: dict[str, Any]) -> tuple[str, Any]:
     return target, {name: sent[name] for name in bodied if name in sent} if bodied else None
 
 
+def _save(client: Client, target: str, output: str | None) -> None:
+    """Write the file that is answered; half a file is not left."""
+    if output is None and sys.stdout.isatty():
+        raise click.UsageError("Name a file with --output, or - for stdout.")
+    if output in (None, "-"):
+        client.save(target, sys.stdout.buffer)
+        return
+    beside = Path(f"{output}.part")
+    try:
+        with beside.open("wb") as file:
+            client.save(target, file)
+        beside.replace(str(output))
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
 def _ask(client: Client, operation: Operation, target: str, body: Any, as_json: bool) -> bytes:
     if operation.effect is Effect.READ or as_json or not sys.stderr.isatty():
-        return client.ask(operation.method, target, body)
+        plain = {"Accept": "application/json"} if any(each.suffix for each in operation.streams) else {}
+        return client.ask(operation.method, target, body, headers=plain)
     from rich.console import Console
 
     with Console(stderr=True).status(f"{verb(operation.name).replace('-', ' ')} …"):

@@ -18,7 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from att.catalogue import Effect, Operation, Scope, headers_of
+from att.catalogue import Effect, Operation, Scope, Stream, headers_of
 from att.fields import shape, wire_name
 from att.http import errors
 from att.http.session import SignedIn, SignIn
@@ -306,6 +306,10 @@ def _responses(operation: Operation, schemas: _Schemas) -> Json:
     if operation.effect is not Effect.READ:
         known.append(DiskFull)
     return {**responses, **_problems(known)}
+
+
+def _piece(stream: Stream) -> Json:
+    return {"type": "string", "format": "binary"} if stream.suffix else {"type": "string"}
 
 
 def _problems(known: Iterable[type[Problem]]) -> Json:

@@ -119,8 +119,15 @@ class Route:
             request.match_info, query, request.rel_url.raw_query_string, body, request.headers
         )
         if stream is not None:
+            stream = self._choice.kept(stream, ask)
             chunks = await self._bound.open(stream, ask, call)
-            return await live.send(request, chunks, stream.media_type, self._door.streams, call.request_id)
+            named = (
+                f"{request.match_info.get('project_id', 'file')}{stream.suffix}" if stream.suffix else None
+            )
+            streams = self._door.streams
+            return await live.send(
+                request, chunks, stream.media_type, streams, call.request_id, file_name=named
+            )
         result = await self._bound.run(ask, call)
         response = model_response(result if isinstance(result, BaseModel) else None, operation.status)
         for name, header in self._told:
@@ -151,11 +158,16 @@ class Choice:
     def __init__(self, operation: Operation) -> None:
         self._streams = {stream.media_type: stream for stream in operation.streams}
         self._has_json = operation.output is not None or not operation.streams
-        self._first = None if self._has_json else operation.streams[0]
+        self._kept = {stream.suffix[1:]: stream for stream in operation.streams if stream.suffix}
+        self._first = None if self._has_json and not self._kept else operation.streams[0]
         offered = {name: kind for name, kind in live.FORMATS.items() if kind in self._streams}
         if self._has_json:
             offered["json"] = live.FORMATS["json"]
         self._formats = offered if operation.streams and "format" not in operation.input.model_fields else {}
+
+    def kept(self, stream: Stream, ask: BaseModel) -> Stream:
+        """Among files of several kinds, the one that the field `format` names."""
+        return self._kept.get(str(getattr(ask, "format", "")), stream) if stream.suffix else stream
 
     def of(self, accept: str | None, query: Any) -> tuple[Stream | None, Any]:
         """The stream, or None for JSON; and the query without what was used here."""
@@ -174,6 +186,8 @@ class Choice:
             if quality > best_q:
                 if kind in self._streams:
                     best, best_q = self._streams[kind], quality
+                elif kind == live.FORMATS["json"] and self._has_json:
+                    best, best_q = None, quality
                 elif kind in ("*/*", "application/*", live.FORMATS["json"]):
                     best, best_q = self._first, quality
         return best, query

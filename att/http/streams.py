@@ -95,10 +95,18 @@ class Streams:
 
 
 async def send(
-    request: web.Request, chunks: Chunks, media_type: str, streams: Streams, request_id: str
+    request: web.Request,
+    chunks: Chunks,
+    media_type: str,
+    streams: Streams,
+    request_id: str,
+    *,
+    file_name: str | None = None,
 ) -> web.StreamResponse:
-    """Answer with the pieces until one of the two sides ends it."""
+    """Answer with the pieces until one of the two sides ends it. A file that is not whole is never ended properly."""
     response = web.StreamResponse(headers=_headers(media_type))
+    if file_name is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     if request.method == "HEAD":
         await _close(chunks)
         await response.prepare(request)
@@ -115,11 +123,15 @@ async def send(
             watch(lambda: live.end(End.GONE))
         await response.prepare(request)
         beats = asyncio.create_task(_beat(request, response, live, media_type, streams.heartbeat))
-        await _pump(response, chunks, media_type, request, request_id, live)
+        whole = await _pump(response, chunks, media_type, request, request_id, live)
+        if file_name is not None and not whole:
+            live.ended = End.GONE
     except asyncio.CancelledError:
         if live.ended is None:
             raise
         live.task.uncancel()
+        if file_name is not None:
+            live.ended = End.GONE
     except ConnectionError:
         live.ended = live.ended or End.GONE
     finally:
@@ -148,7 +160,8 @@ async def _pump(
     request: web.Request,
     request_id: str,
     live: Live,
-) -> None:
+) -> bool:
+    """Whether the source came to its end."""
     try:
         async for chunk in chunks:
             live.sending = True
@@ -165,11 +178,12 @@ async def _pump(
         unknown = Problem("The stream could not go on.")
         told = problem_bytes(unknown, instance=request.path, request_id=request_id)
     else:
-        return
+        return True
     if media_type == SSE:
         await response.write(b"event: problem\ndata: " + told + b"\n\n")
     elif media_type == NDJSON:
         await response.write(json.dumps({"problem": json.loads(told)}).encode() + b"\n")
+    return False
 
 
 async def _beat(

@@ -99,3 +99,43 @@ class FilesNotRemoved(Problem):
 class StatusNotAllowed(Conflict):
     code, title = "status_not_allowed", "A project cannot change to this status now"
     hint = "Look at the project's present status first."
+
+
+class DownloadUrlRefused(InvalidRequest):
+    code, title = "download_url_refused", "This URL is not fetched"
+    hint = "Use http:// or https:// without user and password, or a file below one of the allowed roots."
+
+
+class AddressRefused(Forbidden):
+    code, title = "address_refused", "The URL leads to a local address"
+    hint = "Set `allow_local_downloads` if services of this machine may be asked."
+
+
+class DownloadFailed(Problem):
+    code, status, title = "download_failed", 422, "The archive could not be fetched"
+    hint = "Check the URL, and that the machine where ATT runs can reach it."
+
+
+class DownloadTimedOut(Problem):
+    code, status, title = "download_timed_out", 422, "Fetching or unpacking took too long"
+    hint = "Try again, or unpack it by hand below an allowed root and register it by `path`."
+
+
+class NotAnArchive(InvalidRequest):
+    code, title = "not_an_archive", "This is no archive that can be read"
+    hint = "Give a zip or a tar file (plain, .gz or .bz2)."
+
+
+class ArchiveRefused(InvalidRequest):
+    code, title = "archive_refused", "The archive holds what is not taken"
+    hint = "Only files, directories and links that stay inside are taken; make the archive anew without the entry that is named."
+
+
+class ArchiveTooLarge(InvalidRequest):
+    code, title = "archive_too_large", "The archive holds too much"
+    hint = "Leave out what can be made again, or clone the project with git."
+
+
+class ExportTooLarge(Conflict):
+    code, title = "export_too_large", "The archive is too large for one answer in JSON"
+    hint = "Take it over HTTP as a stream (`GET /projects/{id}/archive`), or with `att project export --output FILE`."

@@ -21,6 +21,7 @@ from att.problems import Problem
 from att.project import rows
 from att.project.clone import Progress, clone
 from att.project.clone_url import CloneUrl
+from att.project.download_source import Archive
 from att.project.errors import DirectoryNotEmpty, FilesNotMade
 from att.project.files import identity, remove_tree
 from att.project.models import Project
@@ -36,46 +37,56 @@ STEP = 10
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A project to be made: from a template, or by cloning."""
+    """A project to be made: from a template, by cloning, or from an archive."""
 
     id: str
     name: str
-    source: Template | CloneUrl
+    source: Template | CloneUrl | Archive
     branch: str | None = None
 
     @property
     def event_type(self) -> str:
-        return "project.created" if isinstance(self.source, Template) else "project.cloned"
+        return "project.cloned" if isinstance(self.source, CloneUrl) else "project.created"
 
     @property
     def told(self) -> dict[str, Any]:
         if isinstance(self.source, Template):
             return {"name": self.name, "template": self.source.name}
+        if isinstance(self.source, Archive):
+            return {"name": self.name, "archive": self.source.shown}
         return {"name": self.name, "git_remote": self.source.url, "branch": self.branch}
 
     def row(self, path: Path) -> dict[str, Any]:
-        template = isinstance(self.source, Template)
+        kinds = {Template: "template", CloneUrl: "clone", Archive: "archive"}
+        origin = next(word for kind, word in kinds.items() if isinstance(self.source, kind))
         return {
             "id": self.id,
             "name": self.name,
             "path": str(path),
-            "origin": "template" if template else "clone",
+            "origin": origin,
             "template": self.source.name if isinstance(self.source, Template) else None,
             "git_remote": self.source.url if isinstance(self.source, CloneUrl) else None,
-            "status": "created" if template else "cloned",
+            "status": "cloned" if origin == "clone" else "created",
             "owns_files": True,
         }
 
 
 class Maker:
     def __init__(
-        self, store: Store, events: EventLog, places: Places, find_config: FindConfig, clone_timeout: float
+        self,
+        store: Store,
+        events: EventLog,
+        places: Places,
+        find_config: FindConfig,
+        clone_timeout: float,
+        local_downloads: bool = False,
     ) -> None:
         self._store = store
         self._events = events
         self._places = places
         self._find_config = find_config
         self._clone_timeout = clone_timeout
+        self._local_downloads = local_downloads
 
     async def make(self, order: Order, call: Call) -> Project:
         """The new project; whatever is raised, nothing of it is left."""
@@ -113,9 +124,24 @@ class Maker:
         except OSError as error:
             raise _files_problem(error) from error
         reporter = _Reporter(self._events, order.id, call)
+        if isinstance(order.source, Archive):
+            await self._unpack(order.source, work, reporter)
+            return
         await clone(
             order.source, work, branch=order.branch, timeout=self._clone_timeout, report=reporter.report
         )
+
+    async def _unpack(self, source: Archive, work: Path, reporter: _Reporter) -> None:
+        from att.project.importing import bring  # it loads an HTTP client, which most lives do not need
+
+        async def report(stage: str, percent: int) -> None:
+            await reporter.report(Progress(stage, percent), "project.download_progress")
+
+        local = self._local_downloads
+        try:
+            await bring(source, work, local=local, timeout=self._clone_timeout, report=report)
+        except OSError as error:
+            raise _files_problem(error) from error
 
     def _config_in(self, folder: Path) -> str | None:
         found = self._find_config(folder)
@@ -140,7 +166,7 @@ class _Reporter:
         self._call = call
         self._last = Progress("", -STEP)
 
-    async def report(self, progress: Progress) -> None:
+    async def report(self, progress: Progress, event_type: str = "project.clone_progress") -> None:
         same = progress.stage == self._last.stage
         if same and progress.percent < min(self._last.percent + STEP, 100):
             return
@@ -148,7 +174,7 @@ class _Reporter:
             return
         self._last = progress
         await self._events.append(
-            "project.clone_progress",
+            event_type,
             project_id=self._project_id,
             payload={"stage": progress.stage, "percent": progress.percent},
             actor=self._call.actor,

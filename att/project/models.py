@@ -47,6 +47,53 @@ class CreateProject(BaseModel):
     branch: str | None = Field(default=None, max_length=256)
 
 
+class DownloadProject(BaseModel):
+    """An archive (zip, or tar: plain, gz, bz2) by exactly one of `url` and `file`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    archive_url: str | None = Field(
+        default=None, alias="url", max_length=4096, description="http:// or https://"
+    )
+    file: str | None = Field(
+        default=None,
+        max_length=4096,
+        description="A file below one of the allowed roots, on the machine where ATT runs.",
+        json_schema_extra={"format": "path"},
+    )
+    name: str | None = Field(default=None, max_length=256)
+    strip: bool = Field(default=True, description="Leave out a directory at the top that holds all the rest.")
+
+
+class ArchiveFormat(StrEnum):
+    TAR_GZ = "tar.gz"
+    ZIP = "zip"
+
+
+class ExportProject(BaseModel):
+    """What goes in: all files but what `.gitignore` leaves out, environments, and `.git`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    project_id: str
+    format: ArchiveFormat = ArchiveFormat.TAR_GZ
+    git: bool = Field(default=False, description="Also the repository, without its hooks and config.")
+    ignored: bool = Field(
+        default=False, description="Also what `.gitignore` leaves out, environments excepted."
+    )
+
+
+class ExportedProject(BaseModel):
+    """A small archive in one answer."""
+
+    project_id: str
+    file_name: str
+    format: ArchiveFormat
+    size: int
+    sha256: str
+    content: str = Field(description="base64")
+
+
 class ProjectId(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -19,16 +19,25 @@ from att.event.log import EventLog
 from att.problems import InvalidRequest
 from att.project import rows, templates
 from att.project.clone_url import CloneUrl, parse, valid_branch
+from att.project.download_source import Archive, checked_url, name_in
 from att.project.errors import (
     CreationCancelled,
     DirectoryMissing,
     FilesNotRemoved,
+    PathNotFound,
     ProjectExists,
     RepositoryNotFound,
 )
 from att.project.files import is_itself, remove_tree
 from att.project.making import Maker, Order, remove_made
-from att.project.models import CreateProject, DeletedProject, Project, ProjectPage, ProjectStatus
+from att.project.models import (
+    CreateProject,
+    DeletedProject,
+    DownloadProject,
+    Project,
+    ProjectPage,
+    ProjectStatus,
+)
 from att.project.names import project_id as id_of
 from att.project.names import sanitised
 from att.project.places import DELETING, Places
@@ -50,15 +59,16 @@ class Projects:
         find_config: Callable[[Path], Path | None] = lambda _: None,
         clone_timeout: float = 600.0,
         template_folder: Path = templates.FOLDER,
+        fetch_local: bool = False,
     ) -> None:
         """`roots`: allowed beside `home/projects`.
 
-        `find_config`: the NAT config in a project's directory, if any.
+        `find_config`: the NAT config in a project's directory, if any. `fetch_local`: archives may come from local addresses.
         """
         self.before_delete: list[BeforeDelete] = []
         self._store = store
         self._places = Places(home, roots)
-        self._maker = Maker(store, events, self._places, find_config, clone_timeout)
+        self._maker = Maker(store, events, self._places, find_config, clone_timeout, fetch_local)
         self._find_config = find_config
         self._templates = template_folder
         self._being_made: dict[str, asyncio.Task[Project]] = {}
@@ -91,7 +101,30 @@ class Projects:
             )
         if wish.path is not None:
             return await self._register(wish.path, wish.name, call)
-        order = await self._order(wish)
+        return await self._make(await self._order(wish), call)
+
+    async def download(self, wish: DownloadProject, call: Call) -> Project:
+        """Make a project from an archive."""
+        given = {"url": wish.archive_url, "file": wish.file}
+        if (wish.archive_url is None) == (wish.file is None):
+            raise _one_source([key for key, value in given.items() if value is not None], ("url", "file"))
+        if wish.archive_url is not None:
+            source = Archive(checked_url(wish.archive_url), None, wish.strip)
+        else:
+            source = Archive(None, await asyncio.to_thread(self._archive_file, wish.file or ""), wish.strip)
+        called = wish.name if wish.name is not None else name_in(wish.archive_url or wish.file or "")
+        name = sanitised(called)
+        return await self._make(Order(id_of(name), name, source), call)
+
+    def _archive_file(self, wanted: str) -> Path:
+        path = self._places.resolved(wanted, field="file")
+        self._places.within_roots(path)
+        if not path.is_file():
+            detail = f"There is no file {path}."
+            raise PathNotFound(detail, fields=[{"field": "file", "message": detail}])
+        return path
+
+    async def _make(self, order: Order, call: Call) -> Project:
         if order.id in self._being_made:
             raise ProjectExists(f"A project {order.id!r} is being made.", project_id=order.id)
         task = asyncio.create_task(self._maker.make(order, call), name=f"make {order.id}")
@@ -244,7 +277,7 @@ def _directory(path: str) -> Path:
     return Path(path)
 
 
-def _one_source(given: list[str]) -> InvalidRequest:
-    message = "exactly one of template, path and clone_url is needed"
-    fields = [{"field": field, "message": message} for field in given or ("template", "path", "clone_url")]
+def _one_source(given: list[str], of: tuple[str, ...] = ("template", "path", "clone_url")) -> InvalidRequest:
+    message = f"exactly one of {', '.join(of[:-1])} and {of[-1]} is needed"
+    fields = [{"field": field, "message": message} for field in given or of]
     return InvalidRequest(f"A project needs {message.removesuffix(' is needed')}.", fields=fields)

@@ -23,7 +23,7 @@ from tests.contract.house import ALIVE, PAUSE, nothing_changes, refused
 from tests.daemon import Answer, RunningDaemon, running
 
 OPERATIONS = list(catalogue())
-OWN = {"follow", "wait", "yes", "help"}
+OWN = {"follow", "wait", "yes", "help", "output"}
 # Told anew by each answer: who, when, how much; not what.
 ANEW = {
     *(

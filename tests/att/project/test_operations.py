@@ -25,6 +25,8 @@ def test_the_room_offers_what_the_contract_names() -> None:
     offered = {(o.name, o.method, o.path, o.effect, o.status) for o in room.operations}
     assert offered == {
         ("project.create", "POST", "/projects", Effect.WRITE, 201),
+        ("project.download", "POST", "/projects/download", Effect.WRITE, 201),
+        ("project.export", "GET", "/projects/{project_id}/archive", Effect.READ, 200),
         ("project.list", "GET", "/projects", Effect.READ, 200),
         ("project.get", "GET", "/projects/{project_id}", Effect.READ, 200),
         ("project.delete", "DELETE", "/projects/{project_id}", Effect.DESTRUCTIVE, 200),
@@ -75,8 +77,14 @@ def test_every_problem_of_the_room_has_a_code_of_its_own_and_a_hint() -> None:
 
 
 def test_everything_that_making_a_project_can_end_in_is_declared() -> None:
-    declared = set(next(o for o in room.operations if o.name == "project.create").errors)
-    elsewhere = {errors.DirectoryMissing, errors.FilesNotRemoved, errors.StatusNotAllowed}
+    making = ("project.create", "project.download")
+    declared = {kind for o in room.operations if o.name in making for kind in o.errors}
+    elsewhere = {
+        errors.DirectoryMissing,
+        errors.FilesNotRemoved,
+        errors.StatusNotAllowed,
+        errors.ExportTooLarge,
+    }
     of_the_room = {
         kind
         for kind in vars(errors).values()
