@@ -21,10 +21,12 @@ from att.mcp.names import Spelling
 from att.mcp.offer import METADATA, PATH, Offer
 from att.mcp.tools import Caller, Counter
 from att.metrics import Counted, Metrics
-from att.problems import Unauthorized
+from att.problems import Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from att.mcp.server import AttServer
+
+LISTEN = "subscriptions/listen"  # is answered for ever
 
 
 def session_settings(settings: Settings) -> McpSettings:
@@ -66,6 +68,8 @@ class Door:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         request[COUNT] = self._count
+        if self.mounted.draining and request.headers.get("Mcp-Method") == LISTEN:
+            raise Unavailable("The daemon is stopping.")
         try:
             return await self.mounted.answer(request)
         except Unauthorized as problem:

@@ -63,7 +63,7 @@ class Mounted:
         self._open: asyncio.Task[AsgiBridge] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
-        self._draining = False
+        self.draining = False
         self._server: Any = None
 
     @property
@@ -78,7 +78,7 @@ class Mounted:
 
     async def drain(self) -> None:
         """End every answer that would go on for ever; what is being worked on finishes."""
-        self._draining = True
+        self.draining = True
         if self._server is not None and self._open is not None and self._open.done():
             self._end_streams(self._open.result())
 
@@ -109,7 +109,7 @@ class Mounted:
         await running
         self._server = server
         bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still)
-        if self._draining:
+        if self.draining:
             bridge.drain()
         return bridge
 

@@ -337,3 +337,18 @@ async def test_a_drain_ends_streams_and_lets_calls_finish(tmp_path: Path) -> Non
         async with asyncio.timeout(5):
             await stopping
         assert sorted(there.works.done) == sorted(MODES)
+
+
+@on_a_loop
+async def test_no_stream_begins_while_the_daemon_stops_but_calls_are_answered(tmp_path: Path) -> None:
+    async with house(tmp_path) as there, there.raw() as http:
+        mine = await session(http)
+        await there.door.mounted.drain()
+        asked = message("subscriptions/listen", notifications={}, _meta=MODERN)
+        async with http.post("/mcp", json=asked, headers=modern("subscriptions/listen")) as response:
+            assert response.status == 503
+        given = heads(Mcp_Session_Id=mine, Accept="text/event-stream")
+        async with asyncio.timeout(5), http.get("/mcp", headers=given) as response:
+            await response.read()
+        async with http.post("/mcp", json=message("ping"), headers=heads(Mcp_Session_Id=mine)) as response:
+            assert response.status == 200
