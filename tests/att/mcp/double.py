@@ -185,21 +185,22 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
 
         def _subscribed(self, message: dict[str, Any]) -> None:
             """Takes it, and ends it in an orderly way when told to; the next is kept."""
+            held = double.held
             meta = {"io.modelcontextprotocol/subscriptionId": message["id"]}
             params = {"notifications": message["params"]["notifications"], "_meta": meta}
             self._begin()
             self._event(
                 {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
             )
-            self._kept(message)
+            self._kept(message, held)
 
         def _hold(self, message: dict[str, Any]) -> None:
             """Answers when it is told to; notes when the client went away before."""
-            self._begin()
-            self._kept(message)
-
-        def _kept(self, message: dict[str, Any]) -> None:
             held = double.held
+            self._begin()
+            self._kept(message, held)
+
+        def _kept(self, message: dict[str, Any], held: threading.Event) -> None:
             self.connection.settimeout(0.01)
             while not held.is_set():
                 try:
