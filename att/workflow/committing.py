@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,11 +59,13 @@ async def find_ground(folder: Path, branch: str | None) -> Ground:
 async def must_be_clean(folder: Path, paths: list[str]) -> None:
     """`FilesDirty` when one of these paths differs from what is committed."""
     repository = await open_repository(folder)
-    done = await repository.run(
-        "status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignored=no", "--", *paths
-    )
-    entries = [entry for entry in done.text.split("\0") if entry]
-    dirty = sorted({path for path in paths for entry in entries if entry[3:] == path or entry == path})
+    words = ("status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignored=no", "--")
+    entries: list[str] = []
+    for some in _portions(paths):
+        done = await repository.run(*words, *some)
+        entries += [entry for entry in done.out.decode("utf-8", "surrogateescape").split("\0") if entry]
+    named = {entry[3:] for entry in entries} | set(entries)  # of what was renamed, both names stand there
+    dirty = sorted(named & set(paths))
     if dirty:
         raise FilesDirty(f"{', '.join(dirty[:5])}: not committed.", paths=dirty[:100])
 
@@ -117,15 +120,25 @@ async def take_back(folder: Path, place: Path) -> bool:
 async def refresh(folder: Path, paths: list[str]) -> None:
     """Have the index say of these paths what HEAD says; one that is locked is left as it is, which loses nothing."""
     repository = await open_repository(folder)
-    if paths:
+    for some in _portions(paths):
         with suppress(IndexLocked):
-            await repository.run("reset", "--quiet", "--", *paths)
+            await repository.run("reset", "--quiet", "--", *some)
 
 
 async def _ignored(repository: Repository, paths: list[str]) -> set[str]:
-    data = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
-    done = await repository.run("check-ignore", "-z", "--stdin", stdin=data, check=False)
-    return {name for name in done.out.decode("utf-8", "surrogateescape").split("\0") if name}
+    """Those of the paths that git is told to ignore, and does not know already."""
+    words = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--")
+    found: set[str] = set()
+    for some in _portions(paths):
+        done = await repository.run(*words, *some)
+        found.update(name for name in done.out.decode("utf-8", "surrogateescape").split("\0") if name)
+    return found & set(paths)
+
+
+def _portions(paths: list[str]) -> Iterator[list[str]]:
+    """As many at a time as surely fit on a command line."""
+    for begin in range(0, len(paths), 100):
+        yield paths[begin : begin + 100]
 
 
 async def _made(

@@ -12,6 +12,7 @@ OUTPUT = 4 << 20
 """Bytes of JSON, of a run's input and of what one step or the whole run answers."""
 TEXT = 2_000
 """Characters of one text of an input that is shown."""
+ITEMS = 100
 
 
 def encoded(value: Any, limit: int, what: str) -> str:
@@ -23,11 +24,12 @@ def encoded(value: Any, limit: int, what: str) -> str:
 
 
 def shown(value: Any) -> Any:
-    """The same with long texts cut."""
+    """The same with long texts and lists cut."""
     if isinstance(value, str) and len(value) > TEXT:
         return f"{value[:TEXT]}… ({len(value)} characters)"
     if isinstance(value, dict):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [shown(item) for item in value]
+        more = [f"… ({len(value)} in all)"] if len(value) > ITEMS else []
+        return [*(shown(item) for item in value[:ITEMS]), *more]
     return value

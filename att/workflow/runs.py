@@ -38,9 +38,8 @@ from att.workflow.states import AtStart, Happening, RunState, StepState, WrongMo
 LIMIT = 4
 KEEP = 200
 TO_CHECKPOINT = 2.0
-"""Seconds that a run gets to come to its next step when the daemon leaves."""
 TO_END = 6.0
-"""Seconds that it gets to end its processes after that."""
+"""Seconds that a run gets to end its processes after that."""
 _BOARDS = 64
 log = structlog.get_logger("att.workflow")
 
@@ -53,13 +52,18 @@ class Runs:
         *,
         limit: int = LIMIT,
         keep: int = KEEP,
+        to_checkpoint: float = TO_CHECKPOINT,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`limit`: runs that are worked on at once. `keep`: ended runs of a project that are remembered."""
+        """`limit`: runs that are worked on at once. `keep`: ended runs of a project that are remembered.
+
+        `to_checkpoint`: seconds that a run gets to come to its next step when the daemon leaves.
+        """
         self._store = store
         self._projects = projects
         self._keep = keep
+        self._to_checkpoint = to_checkpoint
         self._means = Means(store, sleep, chance)
         self._slots = asyncio.Semaphore(limit)
         self._sorts: dict[str, Sort] = {}
@@ -203,7 +207,7 @@ class Runs:
     async def aclose(self) -> None:
         """End this life's part in all runs; the next one goes on where that can be."""
         self.leave()
-        await self._gone(TO_CHECKPOINT)
+        await self._gone(self._to_checkpoint)
         for live in list(self._live.values()):
             live.want(Wish.PAUSE)
         await self._gone(TO_END)

@@ -215,7 +215,7 @@ def live(demo: Demo, home: Path, chance: random.Random, seconds: float) -> None:
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("lives", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lives", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_change_is_made_once_or_not_at_all(tmp_path: Path, lives: int) -> None:
     seed = int(os.environ.get("ATT_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
@@ -276,3 +276,43 @@ def check(demo: Demo, runs: list[dict[str, Any]], events: list[dict[str, Any]]) 
         if event["event_type"].rpartition(".")[2] in ("succeeded", "failed", "cancelled", "interrupted")
     )
     assert ends == Counter({run["run_id"]: 1 for run in runs})
+
+
+def test_a_daemon_that_is_told_to_stop_pauses_a_run_and_the_next_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path / "home", ATT_LOG_LEVEL="warning") as daemon:
+        demo = Demo(daemon)
+        run_id = demo.change(daemon, "later")["run_id"]
+        eventually_sync(lambda: demo.begun == 1, 30)
+        assert daemon.stop(20) == 0
+        assert "Traceback" not in daemon.said
+    assert not processes_of(demo)
+    demo.gate.touch()
+    with running(tmp_path / "home", ATT_LOG_LEVEL="warning") as daemon:
+        run = demo.run(daemon, run_id, wait=30)
+        assert run["state"] == "succeeded", run
+        assert {step["name"]: step["attempts"] for step in run["steps"]} == {
+            **dict.fromkeys(("look", "change", "commit", "tell"), 1),
+            "test": 2,
+        }
+        assert demo.state == ("later", "2", "")
+        told = daemon.ask("GET", "/events?type=workflow.*&limit=1000&order=oldest").json["events"]
+        kinds = [event["event_type"] for event in told if event["event_type"] != "workflow.step"]
+        assert kinds == [
+            f"workflow.{word}" for word in ("queued", "started", "paused", "resumed", "succeeded")
+        ]
+
+
+@pytest.mark.slow
+def test_tests_that_are_cut_off_are_told_as_interrupted(tmp_path: Path) -> None:
+    with running(tmp_path / "home", ATT_LOG_LEVEL="warning") as daemon:
+        demo = Demo(daemon)
+        begun = daemon.ask("POST", "/projects/demo/test/run", {})
+        assert begun.status == 202, begun.text
+        eventually_sync(lambda: demo.begun == 1, 30)
+        daemon.kill()
+    with running(tmp_path / "home", ATT_LOG_LEVEL="warning") as daemon:
+        run = demo.run(daemon, begun.json["run_id"])
+        assert (run["state"], run["problem"]["code"]) == ("interrupted", "run_interrupted")
+        refused = daemon.ask("POST", f"{demo.at}/runs/{run['run_id']}/resume", {})
+        assert (refused.status, refused.json["code"]) == (409, "run_not_resumable")
+        eventually_sync(lambda: not processes_of(demo))

@@ -18,7 +18,8 @@ from att.problems import Problem
 from att.workflow.errors import FilesDirty, InvalidChange, NothingToChange, PatchRefused
 from att.workflow.states import RunState
 from tests.att.rooms import CALL, on_a_loop
-from tests.att.workflow.changing import bad, changing, tree
+from tests.att.workflow.changing import Place, bad, changing, tree
+from tests.att.workflow.works import bench
 
 PATCH = """diff --git a/a.txt b/a.txt
 --- a/a.txt
@@ -318,3 +319,38 @@ async def test_no_repository_and_no_branch_are_told(tmp_path: Path) -> None:
         (place.folder / ".git").rename(tmp_path / "git")
         with pytest.raises(NotARepository):
             await place.ask(**file("x"))
+
+
+@on_a_loop
+async def test_an_ignored_file_is_changed_but_not_committed(tmp_path: Path) -> None:
+    async with changing(tmp_path) as place:
+        (place.folder / ".gitignore").write_text("*.log\n")
+        head = place.commit_all()
+        run = await place.ask(changes=[{"path": "a.log", "content": "1"}])
+        assert run.result is not None
+        assert (run.result["commit"], run.result["ignored"], place.head) == (None, ["a.log"], head)
+        assert (place.folder / "a.log").read_text() == "1"
+
+
+@on_a_loop
+async def test_the_first_commit_of_a_repository_is_made_and_its_change_undone(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        place = Place(made, tmp_path)
+        place.git("init", "-q", "-b", "main")
+        await made.runs.open()
+        good, place.tests = place.tests, bad
+        changes = [{"path": "deep/new", "content": "1"}]
+        assert (await place.ask(changes=changes)).state is RunState.FAILED
+        assert tree(place.folder) == {}
+        place.tests = good
+        run = await place.ask(changes=changes)
+        assert run.result is not None
+        assert (run.result["parent"], run.result["commit"]) == (None, place.head)
+
+
+@on_a_loop
+async def test_many_files_are_changed_at_once(tmp_path: Path) -> None:
+    async with changing(tmp_path) as place:
+        run = await place.ask(changes=[{"path": f"{'d' * 200}/{n}", "content": str(n)} for n in range(1000)])
+        assert run.state is RunState.SUCCEEDED, run.problem
+        assert place.git("status", "--porcelain") == ""

@@ -116,6 +116,10 @@ def test_what_is_no_plain_json_or_too_long_is_refused() -> None:
             encoded(odd, 100, "It")
 
 
+def test_a_long_list_is_shown_in_short() -> None:
+    assert shown({"a": list(range(150))})["a"][99:] == [99, "… (150 in all)"]
+
+
 def test_a_long_text_is_shown_in_short() -> None:
     cut = shown({"a": ["x" * (TEXT + 5), 1]})["a"][0]
     assert cut.startswith("x" * TEXT)

@@ -41,7 +41,7 @@ async def test_a_life_that_leaves_lets_a_step_come_to_its_end(tmp_path: Path) ->
     async with bench(tmp_path) as made:
         hand = Hand()
         hand.hold("b")
-        await begun(made, ("k", three(hand)))
+        await begun(made, ("k", three(hand)), to_checkpoint=5)
         run = await made.run("k", wait=0)
         await hand.reached["b"].wait()
         waiting = asyncio.create_task(made.runs.wait(run.run_id, 60))

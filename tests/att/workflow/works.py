@@ -34,7 +34,8 @@ class Bench:
 
     def life(self, *sorts: tuple[str, Work], resume: bool = True, **named: Any) -> Runs:
         """A new life that knows these kinds; to be opened."""
-        limits = {key: named.pop(key) for key in ("limit", "keep") if key in named}
+        limits = {key: named.pop(key) for key in ("limit", "keep", "to_checkpoint") if key in named}
+        limits.setdefault("to_checkpoint", 0.05)
         sleep = named.pop("sleep", no_sleep)
         self.runs = Runs(self.rooms.store, self.rooms.projects, sleep=sleep, chance=lambda: 0.5, **limits)
         for kind, work in sorts:
