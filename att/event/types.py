@@ -11,6 +11,7 @@ TYPES: dict[str, str] = {
     "code.changed": "Files of a project were written, moved or deleted through ATT; never their content.",
     "git.commit": "A commit was made.",
     "git.branch": "A branch was made, switched to, renamed or deleted.",
+    "git.pull": "A branch was brought up to that of a remote.",
     "git.push": "Commits were pushed to a remote.",
     "git.pr.created": "A pull request was opened.",
     "git.pr.reviewed": "A review was added to a pull request.",
