@@ -73,8 +73,14 @@ class Server(uvicorn.Server):
         if self._opening is not None:
             await asyncio.wait([self._opening])
         self._leaving.on = True
+        loop = asyncio.get_running_loop()
         for server in self.servers[1:]:
-            server.close()
+            if isinstance(loop, asyncio.SelectorEventLoop):
+                # Not closed yet: asyncio drops a connection that it has accepted when the server is closed before its next turn.
+                for held in server.sockets:
+                    loop.remove_reader(held.fileno())
+            else:
+                server.close()
         await asyncio.sleep(ON_ITS_WAY)
         for _ in range(int(IDLE / TICK)):
             if not self._may_still_ask():

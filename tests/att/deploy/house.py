@@ -171,14 +171,14 @@ def on_bench(test: Callable[[Bench], Awaitable[None]]) -> Callable[[Path], None]
 
 
 class Load:
-    """Clients that ask without a pause: one with a connection for each request, one that keeps its own."""
+    """Clients that ask without a pause: two with a connection for each request, two that keep their own."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.answers: list[str] = []
         self.failures: list[str] = []
         self._enough = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(kept,)) for kept in (False, True)]
+        self._threads = [threading.Thread(target=self._ask, args=(kept,)) for kept in (False, True) * 2]
 
     def _ask(self, kept: bool) -> None:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
