@@ -9,6 +9,7 @@ long as its folder lives: a project of the same name in another folder never get
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from att.git.command import git
-from att.git.errors import RemoteRefused
+from att.git.errors import GitFailed, RemoteRefused
 from att.git.forge import work
 from att.git.forge.remote import local_path
-from att.git.place import find
+from att.git.place import LeadsElsewhere, find
 from att.project.files import remove_tree
 from att.project.models import Project
+from att.store.errors import DiskFull
 
 MARK = "att.json"
 _FILE = ("file",)
@@ -59,11 +61,15 @@ class Shelf:
         found = await self.find(project, remote)
         if found is None:
             path = self.path(project.id)
-            await asyncio.to_thread(_clear, path)
-            await asyncio.to_thread(path.mkdir, parents=True)
-            await git(path, "init", "--quiet", "--bare", "--initial-branch=main")
-            mark = json.dumps({"path": project.path})
-            await asyncio.to_thread((path / MARK).write_text, mark, "utf-8")
+            try:
+                await asyncio.to_thread(_clear, path)
+                await asyncio.to_thread(path.mkdir, parents=True)
+                await git(path, "init", "--quiet", "--bare", "--initial-branch=main")
+                mark = json.dumps({"path": project.path})
+                await asyncio.to_thread((path / MARK).write_text, mark, "utf-8")
+            except OSError as error:
+                kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else GitFailed
+                raise kind(f"{path}: {error.strerror}.") from error
             found = Bare(path, own=True)
         if found.own:
             await _make_known(Path(project.path), found.folder, remote)
@@ -107,7 +113,10 @@ class Shelf:
         folder = Path(os.path.realpath(Path(project.path, path)))
         if folder.is_relative_to(os.path.realpath(self._folder)) or not folder.is_dir():
             return None
-        place = find(folder)
+        try:
+            place = find(folder)
+        except LeadsElsewhere as error:
+            raise RemoteRefused(f"The remote `origin`: {error}.") from error
         if place is None or place.work_tree is not None:
             return None
         if not any(folder.is_relative_to(os.path.realpath(root)) for root in self._roots):

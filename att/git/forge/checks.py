@@ -236,8 +236,8 @@ class Checks:
             try:
                 await self._look()
                 await self._fill()
-            except Problem as problem:  # the disk, the store: what is queued stays so
-                log.warning("checks_held_up", code=problem.code, detail=problem.detail)
+            except (Problem, OSError) as problem:  # the disk, the store: what is queued stays so
+                log.warning("checks_held_up", code=getattr(problem, "code", "os_error"), detail=str(problem))
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self._wake.wait()
@@ -258,20 +258,31 @@ class Checks:
 
     async def _whole(self, row: rows.Row) -> None:
         """One check from its start to its end, whatever that is."""
-        check_id = row["id"]
+        try:
+            await self._concluded(row)
+            self._wake.set()
+        except Problem as problem:  # it could not be written down: it is run again at the next look
+            log.warning("check_not_recorded", check=row["id"], code=problem.code, detail=problem.detail)
+        finally:
+            del self._under[row["id"]]
+
+    async def _concluded(self, row: rows.Row) -> None:
+        check_id, call = row["id"], BY_ITSELF
         try:
             conclusion, details = await self._run(row)
-            await self._end(check_id, conclusion, BY_ITSELF, **details)
         except asyncio.CancelledError:
             stop = self._under[check_id].stop
             if stop is None:
                 raise
-            await self._end(check_id, Conclusion.CANCELLED, stop[1], reason=stop[0])
+            conclusion, details, call = Conclusion.CANCELLED, {"reason": stop[0]}, stop[1]
         except Problem as problem:
-            await self._end(check_id, Conclusion.FAILURE, BY_ITSELF, reason=problem.detail)
-        finally:
-            del self._under[check_id]
-            self._wake.set()
+            conclusion, details = Conclusion.FAILURE, {"reason": problem.detail}
+        except OSError as error:
+            conclusion, details = (
+                Conclusion.FAILURE,
+                {"reason": f"{error.filename or 'it'}: {error.strerror}"},
+            )
+        await self._end(check_id, conclusion, call, **details)
 
     async def _run(self, row: rows.Row) -> tuple[Conclusion, dict[str, object]]:
         check_id, project_id = row["id"], row["project_id"]

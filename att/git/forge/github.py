@@ -162,14 +162,18 @@ class GitHub:
         except Refused as refused:
             now = await self._settled(ask.number)
             if now.state is not PullState.MERGED or refused.attempts == 1 or now.merge_sha is None:
-                raise await self._objection(now, found.head_sha) or self._problem(
-                    refused, f"Pull request {ask.number}"
-                ) from None
+                raise await self._objection(now, found.head_sha) or self._unmerged(refused, now) from None
             sha = now.merge_sha
         gone = await self._delete_branch(found.head) if ask.delete_branch else False
         merged = Merged(number=ask.number, method=ask.method, sha=sha, base=found.base, branch_deleted=gone)
         await self._tell(tell.merged(merged, found), call)
         return merged
+
+    def _unmerged(self, refused: Refused, now: PullRequest) -> Problem:
+        """Why GitHub did not merge what could be merged by all that is known."""
+        if refused.status == 409:
+            return HeadMoved(f"Pull request {now.number} moved in between.", head_sha=now.head_sha)
+        return self._problem(refused, f"Pull request {now.number}")
 
     async def close(self, number: int, call: Call) -> PullRequest:
         found = translate.pull(await self._raw(number))

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from att.git.command import git
-from att.git.errors import DetachedHead, GitFailed, NotARepository
-from att.git.place import find
+from att.git.errors import DetachedHead, GitFailed, NotARepository, RepositoryElsewhere
+from att.git.place import LeadsElsewhere, find
 from att.problems import Problem
 
 _FORMAT = "%an%x00%ae%x00%ad%x00%B"
@@ -28,7 +28,13 @@ async def current_branch(folder: Path) -> str:
 
 def require_repository(folder: Path) -> None:
     """`NotARepository` unless the folder is the root of one."""
-    if find(folder) is None:
+    try:
+        found = find(folder)
+    except LeadsElsewhere as error:
+        raise RepositoryElsewhere(f"{error}.") from error
+    except OSError as error:
+        raise GitFailed(f"{error.filename or folder}: {error.strerror}.", err=str(error)) from error
+    if found is None:
         raise NotARepository(f"{folder} is not the root of a git repository.")
 
 

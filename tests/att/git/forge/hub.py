@@ -45,12 +45,14 @@ def git(folder: Path, *words: str, check: bool = True) -> str:
 
 @dataclass
 class Fault:
-    """An answer instead of the right one. `after`: the request is carried out all the same, and its answer lost."""
+    """An answer instead of the right one. `after`: the request is carried out all the same, and its
+    answer lost. `method`: for such requests only."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "Server Error"
     after: bool = False
+    method: str = ""
 
 
 @dataclass

@@ -28,7 +28,9 @@ async def _guard(hub: Hub, request: web.Request, handler: Handler) -> web.Stream
         hub.invalid.append(f"{request.method} {path}: the headers name no version")
     limits = {"X-RateLimit-Limit": "5000", "X-RateLimit-Reset": str(hub.reset or int(time.time()) + 60)}
     limits["X-RateLimit-Remaining"] = str(hub.remaining)
-    fault = hub.faults.pop(0) if hub.faults else None
+    fault = next((each for each in hub.faults if each.method in ("", request.method)), None)
+    if fault is not None:
+        hub.faults.remove(fault)
     if fault is not None and not fault.after:
         return web.json_response(
             {"message": fault.message}, status=fault.status, headers=limits | fault.headers

@@ -129,15 +129,17 @@ async def local(home: Path, **options: object) -> AsyncIterator[World]:
         git(folder, "push", "-q", "origin", "main")
         service = forges(found, **options)
         await service.open()
+        held = [service]
 
         def finish(good: bool) -> None:
             (home / "gate").write_text("0" if good else "1")
 
         try:
             forge = await service.of("app")
-            yield World("local", found, folder, bare, forge, forge, finish, forges=[service])
+            yield World("local", found, folder, bare, forge, forge, finish, forges=held)
         finally:
-            await service.aclose()
+            for each in held:
+                await each.aclose()
 
 
 @asynccontextmanager
