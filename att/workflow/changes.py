@@ -39,11 +39,13 @@ class ChangeTest(BaseModel):
 
     project_id: str
     message: str = Field(min_length=1, max_length=1 << 16, description="Of the commit.")
-    changes: list[Change] = Field(default=[], max_length=1000)
+    changes: list[Change] = Field(
+        default=[], max_length=1000, description="Files with their new content, or to be deleted."
+    )
     patch: str | None = Field(
         default=None, min_length=1, max_length=32 << 20, description="A unified diff, in place of changes."
     )
-    test: Selection = Field(default=Selection(), description="Which tests to run; all without it.")
+    test: Selection = Field(default_factory=Selection, description="Which tests to run; all without it.")
     branch: str | None = Field(
         default=None,
         min_length=1,
