@@ -37,6 +37,7 @@ class Entry:
     alone: bool = False  # a traceback that no record announced
     traceback: bool = False
     lines: int = 0
+    offset: int = 0
     last_at: str = ""
     _head: list[str] = field(default_factory=list)
     _tail: deque[str] = field(default_factory=deque)
@@ -46,9 +47,8 @@ class Entry:
     _last: str = ""
     _mid: bool = False  # the last piece goes on in the next
 
-    @property
-    def offset(self) -> int:
-        return int(self.cursor.rpartition("-")[2])
+    def __post_init__(self) -> None:
+        self.offset = int(self.cursor.rpartition("-")[2])
 
     @property
     def cut(self) -> bool:

@@ -19,7 +19,7 @@ from att.debug.models import (
     ReadRecords,
     RecordPage,
 )
-from att.debug.reading import Found, Reading, Take
+from att.debug.reading import Found, Hint, Reading, Take
 from att.runtime import config, evaluation, preflight, translate
 from att.runtime.service import Runtime
 from att.store.times import stamp
@@ -44,7 +44,7 @@ async def records(ask: ReadRecords, runtime: Runtime) -> RecordPage:
         )
 
     with translate.logs():
-        reading, found = await _read(log, ask, take, ask.limit)
+        reading, found = await _read(log, ask, take, ask.limit, None)
     told = [showing.record(entry) for entry in found.entries]
     return RecordPage(records=told, **_positions(log, reading, found))
 
@@ -64,7 +64,9 @@ async def errors(ask: ReadErrors, runtime: Runtime) -> ErrorPage:
         return named == ask.type or named.endswith(f".{ask.type}")
 
     with translate.logs():
-        reading, found = await _read(log, ask, take, MOST_GROUPED if ask.group else ask.limit)
+        reading, found = await _read(
+            log, ask, take, MOST_GROUPED if ask.group else ask.limit, _may_be_an_error
+        )
     told = [showing.error(entry, folder) for entry in found.entries]
     if ask.group:
         told = showing.grouped(told)[-ask.limit :]
@@ -95,8 +97,19 @@ def _fits(ask: ReadRecords | ReadErrors) -> Take:
     return fits
 
 
-async def _read(log: Log, ask: ReadRecords | ReadErrors, take: Take, limit: int) -> tuple[Reading, Found]:
-    reading = Reading(log)
+def _may_be_an_error(text: str, level: str | None) -> bool:
+    """Whether an error could begin with this line; for a first, quick look."""
+    return (
+        (level is not None and level not in ("debug", "info"))
+        or text.startswith('  File "')
+        or "Traceback (most recent call last)" in text
+    )
+
+
+async def _read(
+    log: Log, ask: ReadRecords | ReadErrors, take: Take, limit: int, hint: Hint | None
+) -> tuple[Reading, Found]:
+    reading = Reading(log, hint=hint)
     found = await reading.read(
         take,
         cursor=ask.cursor,

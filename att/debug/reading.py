@@ -19,14 +19,18 @@ from att.debug.joining import Entry, join, seconds
 from att.debug.tracebacks import whole
 from att.store.times import stamp
 from supervisor.logs import cursor as cursors
+from supervisor.logs.batch import Batch
 from supervisor.logs.log import Log
-from supervisor.logs.values import PAGE_LIMIT, Line, Lost
+from supervisor.logs.reader import BLOCK
+from supervisor.logs.select import NO_FILTERS
+from supervisor.logs.values import Lost
 
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 1024 * 1024
 MARGIN: Final = 64 * 1024
 TIME: Final = 3.0  # seconds for one answer
 UNFINISHED: Final = 2.0  # seconds for which the end of a traceback is waited for
 Take = Callable[[Entry], bool]
+Hint = Callable[[str, str | None], bool]
 
 
 @dataclass(slots=True)
@@ -43,12 +47,19 @@ class Found:
 class Reading:
     """One question to a log."""
 
-    def __init__(self, log: Log, *, patience: float = TIME, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, log: Log, *, patience: float = TIME, chunk: int = CHUNK, hint: Hint | None = None
+    ) -> None:
+        """`hint`: every record that is asked for has a line (its text and level) for which it says so.
+
+        Chunks without one are passed over quickly.
+        """
         self._log = log
         self._tag = log.oldest.rpartition("-")[0]
         self._oldest = _offset(log.oldest)
         self._newest = log.end
         self._chunk = chunk
+        self._hint = hint
         self._deadline = time.monotonic() + patience
         self._lost: Lost | None = None
 
@@ -159,18 +170,30 @@ class Reading:
 
     async def _between(self, after: int, end: int) -> list[Entry]:
         """The records whose first line ends after `after` and not after `end`."""
-        lines: list[Line] = []
-        at = max(self._oldest, after - MARGIN)
+        return await asyncio.to_thread(self._gathered, after, end)
+
+    def _gathered(self, after: int, end: int) -> list[Entry]:
+        """In a thread. Whole blocks are read, since the log holds those that were read last."""
+        batches: list[Batch] = []
+        at = max(self._oldest, (after - MARGIN) // BLOCK * BLOCK)
         while at < end + MARGIN and at < self._newest:
-            page = await self._log.page(self.cursor(at), PAGE_LIMIT)
-            self._lose(page.lost)
-            lines += page.lines
-            reached = _offset(page.next_cursor)
-            if reached <= at:
+            batches.append(batch := self._log.batch_at(at, NO_FILTERS))
+            self._lose(batch.lost)
+            if batch.end <= at:
                 break
-            at = reached
-        found = join(lines) if len(lines) < PAGE_LIMIT // 4 else await asyncio.to_thread(join, lines)
+            at = batch.end
+        if self._hint is not None and not self._hinted(batches, self._hint):
+            return []
+        found = join(line for batch in batches for line in batch.lines())
         return [entry for entry in found if after < entry.offset <= end]
+
+    def _hinted(self, batches: list[Batch], hint: Hint) -> bool:
+        return any(
+            hint(text, kind.level)
+            for batch in batches
+            for span in batch.spans
+            for text, kind in zip(span.texts, span.kinds, strict=True)
+        )
 
     async def _before(self, at: str) -> int:
         """A place shortly before the first line of this time."""

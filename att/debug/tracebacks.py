@@ -93,6 +93,8 @@ def _is_error(line: str) -> bool:
 
 def is_header(line: str) -> bool:
     """Whether a traceback begins with this line."""
+    if line[:1] not in (" ", "T"):
+        return False
     if line == HEADER or _GROUP.fullmatch(line):
         return True
     frame = _FRAME.fullmatch(line)
