@@ -199,6 +199,7 @@ class Releases:
         """End the making; returns when nothing of it is left."""
         making = self._making()
         if making is None or making.release != release:
+            await self.status(release)  # which says so when there is none of this name
             raise errors.NothingToCancel(f"{release} is not being made.")
         await making.cancel()
         return await self.status(release)

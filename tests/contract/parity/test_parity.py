@@ -18,7 +18,7 @@ from att.problems import Problem
 from att.rooms import catalogue
 from tests.att.runtime import places
 from tests.contract.house import ALIVE, PAUSE, nothing_changes, refused
-from tests.contract.parity import first_rooms
+from tests.contract.parity import daemons_own, first_rooms
 from tests.contract.parity.case import Case, nothing, same_each_time
 from tests.contract.parity.doors import by_http, by_mcp, words_of
 from tests.contract.parity.first_rooms import not_building
@@ -26,12 +26,9 @@ from tests.daemon import RunningDaemon, running
 
 OPERATIONS = list(catalogue())
 OWN = {"follow", "wait", "yes", "help", "output"}
-ROOMS = (first_rooms,)
+ROOMS = (first_rooms, daemons_own)
 CASES = [case for room in ROOMS for case in room.CASES]
-ELSEWHERE = {
-    **{name: where for room in ROOMS for name, where in room.ELSEWHERE.items()},
-    **{o.name: "tests of the room, with a launcher" for o in OPERATIONS if o.room == "release"},
-}
+ELSEWHERE = {name: where for room in ROOMS for name, where in room.ELSEWHERE.items()}
 ERRORS_ELSEWHERE = {told: where for room in ROOMS for told, where in room.ERRORS_ELSEWHERE.items()}
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
