@@ -215,7 +215,7 @@ def live(demo: Demo, home: Path, chance: random.Random, seconds: float) -> None:
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("lives", [1, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lives", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_a_change_is_made_once_or_not_at_all(tmp_path: Path, lives: int) -> None:
     seed = int(os.environ.get("ATT_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
