@@ -256,6 +256,7 @@ async def test_messages_that_git_would_like_to_change_stay_as_they_are(tmp_path:
             await _keeps(h, message)
 
 
+@pytest.mark.slow
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=5))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_message_that_git_keeps_comes_back_as_it_was(
@@ -315,6 +316,7 @@ async def test_odd_names_of_branches_stay_as_they_are(tmp_path: Path) -> None:
             await _round_trip(h, name)
 
 
+@pytest.mark.slow
 @given(names=st.lists(NAMES.filter(is_branch), min_size=1, max_size=4))
 @settings(
     max_examples=6,

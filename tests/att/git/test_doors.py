@@ -58,8 +58,12 @@ def test_a_project_becomes_a_repository_with_branches_at_both_doors(
     code, told = att(daemon, capsys, "diff", "app")
     assert (code, told) == (0, ask("GET", "diff").json)
     assert told["files"][0] == {
-        "path": "a b.txt", "change": "modified", "old_path": None,
-        "insertions": 1, "deletions": 1, "binary": False,
+        "path": "a b.txt",
+        "change": "modified",
+        "old_path": None,
+        "insertions": 1,
+        "deletions": 1,
+        "binary": False,
     }
     code, told = att(daemon, capsys, "commit", "app", "--message", "by command", "--all")
     assert (code, told["branch"]) == (0, "main")
@@ -92,5 +96,7 @@ def test_a_clone_is_pushed_back(daemon: RunningDaemon, tmp_path: Path) -> None:
     status = daemon.ask("GET", "/projects/copy/git/status").json
     assert (status["upstream"], status["ahead"], status["clean"]) == ("origin/work", 0, True)
     assert daemon.ask("POST", "/projects/copy/git/fetch", {}).json == {
-        "remote": "origin", "updated": [], "attempts": 1
+        "remote": "origin",
+        "updated": [],
+        "attempts": 1,
     }
