@@ -31,6 +31,11 @@ class Finder:
             held.lower().encode() if ignore_case and held.isascii() else b"" if ignore_case else held.encode()
         )
 
+    @property
+    def is_cheap(self) -> bool:
+        """Whether a look at the raw bytes settles most files."""
+        return bool(self._needle)
+
     def maybe(self, data: bytes) -> bool:
         """False when there is surely no match."""
         if not self._needle:

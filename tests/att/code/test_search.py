@@ -74,6 +74,15 @@ async def test_results_are_bounded_and_the_answer_says_so(tmp_path: Path) -> Non
 
 
 @on_a_loop
+async def test_what_several_processes_find_comes_in_one_order(tmp_path: Path) -> None:
+    async with house(tmp_path) as app:
+        app.has({f"{n:04}": "x\n" * 2 for n in range(700)})
+        everything = [(f"{n // 2:04}", n % 2 + 1, 1, "x") for n in range(1400)]
+        assert await found(app, "[xy]", regex=True, limit=2000) == everything
+        assert await found(app, "[xy]", regex=True, limit=300) == everything[:300]
+
+
+@on_a_loop
 async def test_a_long_line_is_told_in_part(tmp_path: Path) -> None:
     async with house(tmp_path) as app:
         app.has({"min.js": "a" * 9_000_000 + "NEEDLE" + "b" * 5000})
