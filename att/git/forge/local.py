@@ -76,6 +76,8 @@ class Local:
     async def create(self, ask: CreatePull, call: Call) -> PullRequest:
         head = ask.head or await work.current_branch(self._folder)
         async with self.lock:
+            if await self.shelf.find(self.project, self.remote) is None:
+                await self._require_here(head, ask.base)  # else nothing is made for nothing
             bare = await self.shelf.make(self.project, self.remote)
             await self.shelf.take_along(bare, self._folder, head, ask.base)
             base = ask.base or await self.shelf.default_branch(bare)
@@ -290,6 +292,12 @@ class Local:
         if row["state"] != PullState.OPEN.value:
             raise PullNotOpen(f"Pull request {number} is {row['state']}.")
         return row
+
+    async def _require_here(self, *names: str | None) -> None:
+        here = await work.tips(self._folder)
+        for name in names:
+            if name is not None and name not in here:
+                raise BranchNotOnForge(f"The project has no branch {name}.", branch=name)
 
     async def _tips(self, bare: Bare, head: str, base: str) -> tuple[str, str]:
         found = []

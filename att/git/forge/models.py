@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from att.store.times import Timestamp
 
-Branch = Annotated[str, Field(min_length=1, max_length=250, description="Name of a branch.")]
+Branch = Annotated[
+    str,
+    Field(max_length=250, pattern=r"^[^\x00-\x20\x7f~^:?*\[\\]+$", description="Name of a branch."),
+]
+_TEXT = r"^[^\x00]*$"
 Sha = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$", description="Full id of a commit.")]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1, description="Number of the pull request.")]
 CheckId = Annotated[
@@ -174,8 +178,8 @@ class _Ask(BaseModel):
 
 
 class CreatePull(_Ask):
-    title: str = Field(min_length=1, max_length=256, pattern=r"\S")
-    body: str = Field(default="", max_length=65_536)
+    title: str = Field(max_length=256, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
+    body: str = Field(default="", max_length=65_536, pattern=_TEXT)
     head: Branch | None = Field(default=None, description="The branch with the work; default: the current.")
     base: Branch | None = Field(
         default=None, description="The branch it goes into; default: the forge's own default branch."
@@ -198,15 +202,15 @@ class MergePull(_Ask):
     number: Number
     method: Method = Method.MERGE
     sha: Sha | None = Field(default=None, description="Merge only if the branch is still at this commit.")
-    title: str | None = Field(default=None, min_length=1, max_length=256)
-    message: str | None = Field(default=None, max_length=65_536)
+    title: str | None = Field(default=None, max_length=256, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
+    message: str | None = Field(default=None, max_length=65_536, pattern=_TEXT)
     delete_branch: bool = False
 
 
 class AddReview(_Ask):
     number: Number
     verdict: Verdict
-    body: str = Field(default="", max_length=65_536, description="Needed unless it approves.")
+    body: str = Field(default="", max_length=65_536, pattern=_TEXT, description="Needed unless it approves.")
 
 
 class ListChecks(_Ask):

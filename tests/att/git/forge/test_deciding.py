@@ -7,9 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from pydantic import ValidationError
 
 from att.git.forge import ci, errors
-from att.git.forge.models import Check, Conclusion, Mergeable, PullState, Review, ReviewState, Status
+from att.git.forge.models import (
+    Check,
+    Conclusion,
+    CreatePull,
+    Mergeable,
+    PullState,
+    Review,
+    ReviewState,
+    Status,
+)
 from att.git.forge.pages import piece, whole
 from att.git.forge.policy import GiveUp, Limited, Policy, Wait, again, blocked_until, decide, limited_until
 from att.git.forge.remote import Repository, choose, local_path, repository
@@ -280,3 +290,12 @@ def test_the_command_is_what_is_said_or_what_is_found() -> None:
 def test_what_is_not_understood_in_att_toml_is_refused_by_name(text: str) -> None:
     with pytest.raises(errors.InvalidForgeSettings):
         ci.parse(text)
+
+
+@pytest.mark.parametrize(
+    "wish", [{"head": "a b"}, {"head": "a\0"}, {"base": ""}, {"title": " \n"}, {"title": "T\0"}]
+)
+def test_what_git_could_not_keep_is_refused_at_the_door(wish: dict[str, str]) -> None:
+    CreatePull(project_id="app", title=" Tïtle ", head="a/b-ü@x{", base="-x")
+    with pytest.raises(ValidationError):
+        CreatePull.model_validate({"project_id": "app", "title": "T", **wish})

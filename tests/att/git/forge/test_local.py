@@ -68,6 +68,8 @@ async def test_a_project_without_a_remote_gets_one_and_needs_no_push(tmp_path: P
             "local", found, folder, tmp_path / "forge" / "app.git", *[await service.of("app")] * 2, print
         )
         sha = world.write("work.txt", "work\n")
+        await refused(errors.BranchNotOnForge, world.pull("nowhere"))
+        assert not world.bare.exists()
         assert (await world.dev.create(CreatePull(project_id="app", title="T"), DEV)).head_sha == sha
         assert git(folder, "remote", "get-url", "origin") == str(world.bare)
         await ended(world)
@@ -126,7 +128,7 @@ async def test_no_repository_and_no_branch_are_said_so(tmp_path: Path) -> None:
 
 @on_a_loop
 async def test_any_branch_that_git_allows_is_merged(tmp_path: Path) -> None:
-    names = ["a/b/c", "ü-ß", "x@y", "with'quote", "-dash", "a{b", "HEAD", "refs/heads/x", "{0}"]
+    names = ["ü'/b", "-dash", "a{b@", "HEAD"]
     subject = "Ünïcode “subject”\n\n-- body --"
     async with local(tmp_path) as world:
         (tmp_path / "gate").write_text("0")
