@@ -81,6 +81,7 @@ class Notifier:
         self._logs: Counter[str] = Counter()
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._follower: asyncio.Task[None] | None = None
+        self._made = asyncio.Event()  # replaced whenever projects come or go
 
     # -- older clients
 
@@ -165,6 +166,8 @@ class Notifier:
                     changes |= places.changed(event.event_type, event.project_id)
                     if places.lists_change(event.event_type):
                         changes.add(LIST)
+                        self._made.set()
+                        self._made = asyncio.Event()
                 if changes:
                     await self.tell(changes)
 
@@ -186,14 +189,17 @@ class Notifier:
                     self._watches.pop(address).cancel()
 
     async def _watch(self, address: str, project_id: str) -> None:
-        """Tell of every growth of one log, until it is gone."""
+        """Tell of every growth of one log; while there is none, wait for projects to come."""
         given: dict[str, Any] = {"project_id": project_id, "cursor": "newest", "limit": 1}
         while True:
+            made = self._made
             try:
                 page = json.loads(await self._caller.body("runtime.logs", {**given, "wait": _WAIT}, _WATCHER))
             except Problem as problem:
                 log.info("log_not_watched", project_id=project_id, code=problem.code)
-                return
+                await made.wait()
+                given["cursor"] = "oldest"
+                continue
             given["cursor"] = "newest" if page["lines"] else page["next_cursor"]
             if page["lines"]:
                 await self.tell({address})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,29 +75,40 @@ async def followed(follower: Follower, ask: BaseModel, call: Call, report: Repor
 
 async def _tell(follower: Follower, question: BaseModel, call: Call, report: Report) -> None:
     chunks = await follower.tell.open(follower.stream, question, call)
-    rest, far = b"", 0.0
+    rest, way = b"", Way()
     try:
         async for chunk in chunks:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 if line.strip():
-                    far = await _told(json.loads(line), far, report)
+                    await report(*way.on(json.loads(line)))
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:
             await close()
 
 
-async def _told(line: Any, far: float, report: Report) -> float:
-    """Pass one line on; how far that was."""
-    told = line if isinstance(line, dict) else {}
-    done, total = told.get("done"), told.get("total")
-    words = [str(told[key]) for key in ("step", "state", "message") if told.get(key)]
-    counted = isinstance(done, int | float) and done > far
-    now = float(done or 0) if counted else far + 0.001  # it must grow; what is not counted moves it a little
-    known = float(total) if isinstance(total, int | float) and total >= now else None
-    await report(now, known, ": ".join(words)[:500] or None)
-    return now
+class Way:
+    """How far the work has come, by the lines that its stream tells: a phase, the share of it that is done, and words.
+
+    It must grow with every word. How many phases there will be is not known, so each counts for one, and no whole is told.
+    """
+
+    def __init__(self) -> None:
+        self._phase: object = None
+        self._before = 0.0  # what the phases before count for
+        self._far = 0.0
+
+    def on(self, line: Any) -> tuple[float, float | None, str | None]:
+        """What to report of one line."""
+        told = line if isinstance(line, dict) else {}
+        phase, share = told.get("phase"), told.get("progress")
+        if phase is not None and phase != self._phase:
+            self._phase, self._before = phase, float(math.ceil(self._far))
+        now = round(self._before + share, 3) if isinstance(share, int | float) else 0.0
+        self._far = now if now > self._far else round(self._far + 0.001, 3)
+        words = [str(told[key]) for key in ("phase", "line", "state") if told.get(key)]
+        return self._far, None, ": ".join(words)[:500] or None
 
 
 async def ticking(work: Coroutine[Any, Any, T], name: str, report: Report, every: float = TICK) -> T:

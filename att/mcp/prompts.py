@@ -86,7 +86,7 @@ Review the change in the project `{project}` against {against}. Change nothing y
    code still fit, and what the app does when it is restarted with this.
 6. Report each finding with file, line, what goes wrong for whom, and the mend that you propose; the worst first. Say what you have
    checked and found right, and what you could not check.
-7. If it is a pull request and a verdict is wanted, give it with `{tool("git.pr.review")}`."""
+7. If it is a pull request and a verdict is wanted, give it with `{tool("git.pr.review.create")}`."""
 
 
 PROMPTS = (

@@ -22,7 +22,7 @@ from att.rooms import catalogue
 from tests.att.mcp.test_door import INITIALIZE, MODERN, heads, message, modern
 from tests.att.rooms import on_a_loop
 from tests.daemon import ROOT, RunningDaemon, environment, running
-from tests.support import unmeasured
+from tests.support import eventually, unmeasured
 
 PRINTS = [sys.executable, "-c", "import time\nwhile True: print('tick', flush=True); time.sleep(0.05)"]
 ALIVE = '[[runtime.probe]]\nkind = "process"\nuse = ["startup", "readiness", "liveness"]\n'
@@ -66,6 +66,21 @@ async def test_an_agent_runs_an_app_and_follows_its_log(tmp_path: Path) -> None:
             stopped = await agent.call_tool("att.runtime.stop", {"project_id": "app"})
             assert stopped.structured_content["state"] == "stopped"
         assert "Traceback" not in daemon.said
+
+
+@on_a_loop
+async def test_who_listened_to_a_log_before_there_was_one_hears_of_it(tmp_path: Path) -> None:
+    log = "att://project/late/logs"
+    with running(tmp_path / "home", ATT_LOG_LEVEL="info") as daemon:
+        async with (
+            client(daemon, "2026-07-28") as agent,
+            agent.listen(resource_subscriptions=[log]) as changes,
+        ):
+            await eventually(lambda: "log_not_watched" in daemon.said)
+            daemon.project("late", PRINTS, ALIVE)
+            await agent.call_tool("att_runtime_start", {"project_id": "late"})
+            async with asyncio.timeout(10):
+                assert (await anext(changes)).uri == log
 
 
 @on_a_loop

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from att.catalogue import Bound, Effect, Room, Scope
 from att.mcp import names, places, prompts
 from att.mcp.names import Spelling
-from att.mcp.progress import Follower
+from att.mcp.progress import Follower, Way
 from att.mcp.surface import Surface
 from att.rooms import catalogue
 from tests.att.mcp import works
@@ -162,3 +162,44 @@ def test_prompts_name_tools_that_there_are() -> None:
     few = prompts.text(prompts.PROMPTS[0], {"project_id": "p"}, Spelling.DOTTED, {"runtime.status"})
     assert re.findall(r"^[0-9]\. ", few, re.MULTILINE) == ["1. ", "6. "]
     assert "`att.runtime.status`" in few
+
+
+def test_a_review_is_given_with_the_tool_that_gives_one() -> None:
+    (review,) = [prompt for prompt in prompts.PROMPTS if prompt.name == "review_change"]
+    told = prompts.text(review, {"project_id": "p"}, Spelling.UNDERSCORE, SURFACE.tools)
+    assert "verdict is wanted, give it with `att_git_pr_review_create`" in told
+
+
+LINE = st.fixed_dictionaries(
+    {
+        "phase": st.sampled_from([None, "copy", "environment"]),
+        "line": st.text(max_size=600),
+        "progress": st.none() | st.floats(0, 1),
+    }
+)
+
+
+@given(st.lists(LINE | st.none()))
+def test_what_is_told_of_long_work_always_grows(lines: list[object]) -> None:
+    way, before = Way(), 0.0
+    for line in lines:
+        far, total, words = way.on(line)
+        assert far > before and total is None
+        assert words is None or 0 < len(words) <= 500
+        before = far
+
+
+def test_phases_and_lines_are_told_and_each_phase_counts_for_one() -> None:
+    way = Way()
+    told = [
+        way.on({"type": "progress", "phase": "copy", "line": "4 files", "progress": None}),
+        way.on({"type": "progress", "phase": "test", "line": "2 of 4", "progress": 0.5}),
+        way.on({"type": "progress", "phase": "test", "line": "4 of 4", "progress": 1.0}),
+        way.on({"type": "done", "state": "succeeded", "error": None}),
+    ]
+    assert [(far, words) for far, _, words in told] == [
+        (0.001, "copy: 4 files"),
+        (1.5, "test: 2 of 4"),
+        (2.0, "test: 4 of 4"),
+        (2.001, "succeeded"),
+    ]

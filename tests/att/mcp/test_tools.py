@@ -186,7 +186,8 @@ def test_who_waits_for_long_work_is_told_how_it_goes_on(tmp_path: Path, mode: st
             there.works.gate.set()
             there.works.news.set()
             assert (await call).structured_content == {"name": "w", "state": "succeeded"}
-            assert heard == [(1, 3, "running: first"), (2, 3, "running: second"), (3, 3, "running: third")]
+            words = ["work: first", "work: second", "work: third"]
+            assert heard == [(number / 4, None, told) for number, told in enumerate(words, 1)]
 
     run()
 

@@ -159,9 +159,8 @@ async def _steps(ask: AskRun, works: Works) -> AsyncIterator[bytes]:
         works.news.clear()
         for words in works.steps[seen:]:
             seen += 1
-            yield (
-                json.dumps({"state": "running", "message": words, "done": seen, "total": 3}).encode() + b"\n"
-            )
+            told = {"type": "progress", "cursor": f"it-{seen}", "line": words, "phase": "work"}
+            yield json.dumps({**told, "progress": seen / 4}).encode() + b"\n"
         if works.gate.is_set() and seen == len(works.steps):
             return
         await works.news.wait()
