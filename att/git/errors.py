@@ -148,8 +148,10 @@ class MergeInProgress(Conflict):
 
 
 class MergeConflict(Conflict):
+    """Raised with `files`."""
+
     code, title = "merge_conflict", "Both sides changed the same"
-    hint = "Nothing was changed. Merge by hand, or make your change upon the other one."
+    hint = "Nothing was changed. Merge or rebase the one side upon the other, mend the files that are named, and try again."
 
 
 class Diverged(Conflict):

@@ -31,7 +31,7 @@ def sanitised(wanted: str) -> str:
         raise _invalid(wanted, "it holds what reads as a slash")
     name = _ELSE.sub("-", plain.strip()).lstrip(".-")[:LONGEST].rstrip(".")
     if plain != name:
-        name = name.rstrip("-") if _ELSE.search(plain) else name
+        name = name.rstrip(".-") if _ELSE.search(plain) else name
     if not any(c.isalnum() for c in name):
         raise _invalid(wanted, "nothing of it can stay")
     return name

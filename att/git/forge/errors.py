@@ -76,12 +76,6 @@ class NothingToMerge(Conflict):
     hint = "Commit and push something to the branch first."
 
 
-class MergeConflict(git.MergeConflict):
-    """Raised with `files`."""
-
-    hint = "Merge or rebase the base into the branch, mend the files that are named, push, and merge again."
-
-
 class HeadMoved(Conflict):
     """Raised with `head_sha`."""
 

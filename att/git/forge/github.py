@@ -16,6 +16,7 @@ from typing import Any
 
 from att.catalogue import Call
 from att.event.log import EventLog
+from att.git.errors import MergeConflict
 from att.git.forge import archive, tell, translate
 from att.git.forge.client import Client, Refused
 from att.git.forge.errors import (
@@ -28,7 +29,6 @@ from att.git.forge.errors import (
     ForgeNotFound,
     ForgeRefused,
     HeadMoved,
-    MergeConflict,
     PullExists,
     PullNotFound,
     PullNotOpen,

@@ -15,12 +15,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from att.catalogue import Call
+from att.git.errors import MergeConflict
 from att.git.forge import ci, rows, tell, work
 from att.git.forge.bare import Bare, Shelf
 from att.git.forge.checks import BY_ITSELF, Checks, Found
 from att.git.forge.errors import (
     BranchNotOnForge,
-    MergeConflict,
     NothingToMerge,
     OwnReview,
     PullExists,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from att.catalogue import Call, Chunks, Effect, Stream
-from att.git.errors import DetachedHead
+from att.git.errors import DetachedHead, MergeConflict
 from att.git.forge import errors
 from att.git.forge.models import (
     AddReview,
@@ -39,7 +39,7 @@ _HELD_BACK = (
     errors.PullNotOpen,
     errors.HeadMoved,
     errors.NothingToMerge,
-    errors.MergeConflict,
+    MergeConflict,
     errors.ChecksPending,
     errors.ChecksFailed,
     errors.ReviewRequired,

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from att.git.errors import MergeConflict
 from att.git.forge.errors import (
     ChecksFailed,
     ChecksPending,
     HeadMoved,
-    MergeConflict,
     NothingToMerge,
     PullNotOpen,
     ReviewRequired,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from att.project.errors import InvalidName
@@ -66,6 +66,7 @@ def test_what_cannot_be_made_good_is_refused_with_the_rule(wanted: str) -> None:
 
 
 @given(st.text(max_size=100))
+@example("0.:")
 def test_sanitising_twice_changes_nothing_and_keeps_the_rule(wanted: str) -> None:
     try:
         name = sanitised(wanted)

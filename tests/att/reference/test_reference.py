@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 OPERATIONS = list(catalogue())
 # Words in the form of an event's type that stand for something else.
 OTHERWISE = re.compile(
-    r"^(launcher|release)\.(ndjson|json|journal|protocol|pyz)$|^build\.log$|^runtime\.(host|wanted|launcher)$"
+    r"^(launcher|release)\.(ndjson|json|journal|protocol|pyz)$|^build\.log$|^runtime\.(host|wanted|launcher|environment\.nat)$"
 )
 KINDS = "|".join(sorted({name.split(".")[0] for name in TYPES}))
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
+from att.git.errors import MergeConflict
 from att.git.forge import ci, errors
 from att.git.forge.models import (
     Check,
@@ -186,8 +187,8 @@ def situation(**more: Any) -> Situation:
         (situation(state=PullState.CLOSED), Rules(), None, errors.PullNotOpen, Mergeable.UNKNOWN),
         (situation(), Rules(), OTHER, errors.HeadMoved, Mergeable.CLEAN),
         (situation(ahead=False), Rules(), None, errors.NothingToMerge, Mergeable.UNKNOWN),
-        (situation(conflicts=["a"]), Rules(), None, errors.MergeConflict, Mergeable.CONFLICT),
-        (situation(conflicts=[]), Rules(), None, errors.MergeConflict, Mergeable.CONFLICT),
+        (situation(conflicts=["a"]), Rules(), None, MergeConflict, Mergeable.CONFLICT),
+        (situation(conflicts=[]), Rules(), None, MergeConflict, Mergeable.CONFLICT),
         (situation(checks=[check(conclusion=None)]), Rules(), None, errors.ChecksPending, Mergeable.BLOCKED),
         (
             situation(checks=[check(conclusion=Conclusion.CANCELLED)]),

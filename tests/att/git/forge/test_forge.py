@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from att.git.errors import MergeConflict
 from att.git.forge import errors
 from att.git.forge.models import (
     AddReview,
@@ -181,7 +182,7 @@ async def test_a_conflict_names_the_files_and_changes_nothing(world: World) -> N
     found = await world.dev.pull(1)
     assert (found.mergeable, found.conflicts) == (Mergeable.CONFLICT, ["same name ü.txt"])
     before = world.tip()
-    problem = await refused(errors.MergeConflict, world.dev.merge(asks(1), DEV))
+    problem = await refused(MergeConflict, world.dev.merge(asks(1), DEV))
     assert problem.extra["files"] == ["same name ü.txt"]
     assert world.tip() == before
 

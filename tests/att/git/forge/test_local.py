@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from att.git.errors import DetachedHead, NotARepository, RemoteRefused
+from att.git.errors import DetachedHead, MergeConflict, NotARepository, RemoteRefused
 from att.git.forge import checks, errors, rows
 from att.git.forge.models import Check, CreatePull, ListChecks, Method, PullState, ReadCheckLog
 from att.git.forge.output import Output, read
@@ -176,7 +176,7 @@ async def test_a_rebase_that_conflicts_where_a_merge_does_not_changes_nothing(tm
         await world.pull()
         await world.checked(1)
         before = world.tip()
-        problem = await refused(errors.MergeConflict, world.dev.merge(asks(1, method=Method.REBASE), DEV))
+        problem = await refused(MergeConflict, world.dev.merge(asks(1, method=Method.REBASE), DEV))
         assert problem.extra["files"] == ["file.txt"]
         assert world.tip() == before
 
