@@ -107,7 +107,7 @@ class Way:
             self._phase, self._before = phase, float(math.ceil(self._far))
         now = round(self._before + share, 3) if isinstance(share, int | float) else 0.0
         self._far = now if now > self._far else round(self._far + 0.001, 3)
-        words = [str(told[key]) for key in ("phase", "line", "state") if told.get(key)]
+        words = dict.fromkeys(str(told[key]) for key in ("phase", "line", "state") if told.get(key))
         return self._far, None, ": ".join(words)[:500] or None
 
 

@@ -192,13 +192,13 @@ def test_what_is_told_of_long_work_always_grows(lines: list[object]) -> None:
 def test_phases_and_lines_are_told_and_each_phase_counts_for_one() -> None:
     way = Way()
     told = [
-        way.on({"type": "progress", "phase": "copy", "line": "4 files", "progress": None}),
+        way.on({"type": "progress", "phase": "copy", "line": "copy", "progress": None}),
         way.on({"type": "progress", "phase": "test", "line": "2 of 4", "progress": 0.5}),
         way.on({"type": "progress", "phase": "test", "line": "4 of 4", "progress": 1.0}),
         way.on({"type": "done", "state": "succeeded", "error": None}),
     ]
     assert [(far, words) for far, _, words in told] == [
-        (0.001, "copy: 4 files"),
+        (0.001, "copy"),
         (1.5, "test: 2 of 4"),
         (2.0, "test: 4 of 4"),
         (2.001, "succeeded"),
