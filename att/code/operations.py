@@ -29,6 +29,7 @@ from att.git.errors import (
     NoCommits,
     NotARepository,
     OutputTooLarge,
+    RemoteRefused,
     RepositoryAbove,
     RepositoryDamaged,
     RepositoryElsewhere,
@@ -47,7 +48,7 @@ _ONE = _FILES + "/{path:.+}"
 _ANY = _FILES + "/content"
 _GIT: tuple[type[Problem], ...] = (
     *(GitFailed, GitMissing, GitTimedOut, NoCommits, NotARepository, OutputTooLarge),
-    *(RepositoryAbove, RepositoryDamaged, RepositoryElsewhere, UnknownRevision),
+    *(RemoteRefused, RepositoryAbove, RepositoryDamaged, RepositoryElsewhere, UnknownRevision),
 )
 
 

@@ -26,12 +26,12 @@ BASIC = (
     errors.GitMissing,
     errors.GitFailed,
     errors.GitTimedOut,
-    errors.OutputTooLarge,
     errors.RepositoryElsewhere,
     errors.RepositoryDamaged,
 )
 """What every use of git can end in."""
-READING = (*BASIC, errors.NotARepository, errors.RepositoryAbove, errors.RemoteRefused)
+LOOKING = (*BASIC, errors.NotARepository, errors.RepositoryAbove, errors.RemoteRefused)
+READING = (*LOOKING, errors.OutputTooLarge)
 PATHS = (PathOutsideProject, InvalidPath)
 WRITING = (*READING, errors.IndexLocked, DiskFull)
 EXCHANGE = (
@@ -45,7 +45,7 @@ EXCHANGE = (
 _AT = "/projects/{project_id}/git"
 
 
-@room.operation("GET", f"{_AT}/status", effect=Effect.READ, errors=READING)
+@room.operation("GET", f"{_AT}/status", effect=Effect.READ, errors=LOOKING)
 async def status(ask: models.AskGitStatus, git: Git) -> models.GitStatus:
     """Show the branch, its upstream, and what is staged, changed, untracked or in conflict."""
     return await git.status(ask)
@@ -86,8 +86,6 @@ async def branches(ask: models.ListBranches, git: Git) -> models.BranchPage:
     errors=(
         *BASIC,
         errors.NotARepository,
-        errors.RepositoryAbove,
-        errors.RemoteRefused,
         errors.RepositoryExists,
         errors.InvalidBranch,
         DiskFull,
@@ -124,7 +122,6 @@ async def add(ask: models.AddFiles, git: Git) -> models.GitStatus:
         errors.InvalidAuthor,
         errors.NothingStaged,
         errors.NothingToAmend,
-        errors.NoCommits,
         errors.MergeConflict,
         errors.MergeInProgress,
     ),
@@ -178,7 +175,6 @@ async def fetch(ask: models.FetchRemote, git: Git) -> models.Fetched:
         errors.MergeConflict,
         errors.MergeInProgress,
         errors.UnknownRevision,
-        errors.NoCommits,
     ),
 )
 async def pull(ask: models.PullBranch, call: Call, git: Git) -> models.Pulled:

@@ -64,7 +64,7 @@ def _own(git_dir: Path) -> Path:
 def _pointed(dot: Path, folder: Path) -> Path:
     with dot.open("rb") as file:
         text = file.read(_POINTER).decode("utf-8", "surrogateescape").strip()
-    if not text.startswith("gitdir: "):
+    if not text.startswith("gitdir: ") or "\0" in text:
         raise LeadsElsewhere(f"{dot} is not understood")
     target = Path(os.path.realpath(folder / text.removeprefix("gitdir: ")))
     if not (target / "HEAD").is_file():

@@ -56,7 +56,7 @@ _TABLE: tuple[tuple[str, type[Problem]], ...] = (
     (r"branch '.*' not found|no branch named", errors.BranchMissing),
     (
         r"bad config|object file .* is empty|is corrupt|bad object|index file (?:corrupt|smaller)|bad signature"
-        r"|unknown repository extension|not a git repository|unable to read (?:tree|sha1)|loose object",
+        r"|expected git repo version|unknown repository extension|not a git repository|unable to read (?:tree|sha1)|loose object",
         errors.RepositoryDamaged,
     ),
 )

@@ -29,7 +29,7 @@ class Arguments:
     def __init__(self, operation: Operation) -> None:
         fields = operation.input.model_fields
         self._asking = Asking(operation)
-        self._template = API + operation.path
+        self._template = API + operation.at_also().path  # as the command line asks
         self._path = tuple(operation.path_fields)
         self._query = frozenset(wire_name(name, fields[name]) for name in operation.query_fields)
 

@@ -202,7 +202,7 @@ async def test_a_work_tree_elsewhere_is_not_written(tmp_path: Path) -> None:
         assert (victim / "README.md").read_text() == "precious\n"
 
 
-@pytest.mark.parametrize("kind", ["link", "file", "commondir", "refs", "worktree"])
+@pytest.mark.parametrize("kind", ["link", "file", "nul", "commondir", "refs", "worktree"])
 @on_a_loop
 async def test_a_dot_git_that_leads_elsewhere_is_refused(tmp_path: Path, kind: str) -> None:
     async with house(tmp_path, init=False) as h:
@@ -214,6 +214,8 @@ async def test_a_dot_git_that_leads_elsewhere_is_refused(tmp_path: Path, kind: s
             dot.symlink_to(victim / ".git")
         elif kind == "file":
             dot.write_text(f"gitdir: {victim}/.git\n")
+        elif kind == "nul":
+            dot.write_text("gitdir: a\0b\n")
         elif kind == "worktree":
             git(victim, "worktree", "add", "-q", "-b", "tree", str(h.root / "tree"))
             dot.write_text(f"gitdir: {victim}/.git/worktrees/tree\n")
@@ -314,6 +316,10 @@ async def test_a_damaged_repository_is_told(tmp_path: Path) -> None:
         kept = config.read_text()
         config.write_text("[core\n")
         for ask in (h.status, h.log, h.fetch):
+            async with refused(errors.RepositoryDamaged):
+                await ask()
+        config.write_text("[core]\n\trepositoryFormatVersion = 99\n")
+        for ask in (h.log, h.branches, h.pull, h.push):  # not as if there were no commit yet
             async with refused(errors.RepositoryDamaged):
                 await ask()
         config.write_text(kept)

@@ -44,16 +44,27 @@ def nothing(daemon: RunningDaemon) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked, the code of the problem that it meets (none: it goes well), and what to do before, at each door."""
+    """What is asked (`{home}` in it is the daemon's), the code of the problem that it meets (none: it goes well), what to do
+    before, at each door, and what once after all of them."""
 
     name: str
     given: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     before: Callable[[RunningDaemon], object] = nothing
     anew: frozenset[str] = frozenset()  # what else is told anew each time
+    after: Callable[[RunningDaemon], object] = nothing
+
+    def asked(self, daemon: RunningDaemon) -> dict[str, Any]:
+        return {name: _at_home(value, daemon) for name, value in self.given.items()}
 
     def __str__(self) -> str:
         return f"{self.name}-{self.code or 'ok'}"
+
+
+def _at_home(value: Any, daemon: RunningDaemon) -> Any:
+    if isinstance(value, list):
+        return [_at_home(each, daemon) for each in value]
+    return value.replace("{home}", str(daemon.home)) if isinstance(value, str) else value
 
 
 def same_each_time(told: Any, anew: frozenset[str] = frozenset()) -> Any:

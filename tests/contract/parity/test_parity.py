@@ -18,15 +18,16 @@ from att.problems import Problem
 from att.rooms import catalogue
 from tests.att.runtime import places
 from tests.contract.house import ALIVE, PAUSE, nothing_changes, refused
-from tests.contract.parity import daemons_own, first_rooms
+from tests.contract.parity import code_room, daemons_own, first_rooms, git_room, programs
 from tests.contract.parity.case import Case, nothing, same_each_time
 from tests.contract.parity.doors import by_http, by_mcp, words_of
 from tests.contract.parity.first_rooms import not_building
 from tests.daemon import RunningDaemon, running
 
 OPERATIONS = list(catalogue())
+MAKING = ("project.create", "project.download")  # that it came to nothing is told as an event
 OWN = {"follow", "wait", "yes", "help", "output"}
-ROOMS = (first_rooms, daemons_own)
+ROOMS = (first_rooms, daemons_own, code_room, git_room)
 CASES = [case for room in ROOMS for case in room.CASES]
 ELSEWHERE = {name: where for room in ROOMS for name, where in room.ELSEWHERE.items()}
 ERRORS_ELSEWHERE = {told: where for room in ROOMS for told, where in room.ERRORS_ELSEWHERE.items()}
@@ -48,7 +49,9 @@ def command_of(operation: Operation) -> click.Command:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
-    with running(tmp_path_factory.mktemp("parity") / "home", ATT_LOG_LEVEL="warning") as daemon:
+    folder = tmp_path_factory.mktemp("parity")
+    variables = {"ATT_LOG_LEVEL": "warning", "PATH": programs.path(folder), **programs.NOBODY}
+    with running(folder / "home", **variables) as daemon:
         daemon.project("app", PAUSE, ALIVE)
         daemon.project("other", PAUSE, ALIVE)
         (daemon.home / "projects" / "app" / "pyproject.toml").write_text(
@@ -152,8 +155,18 @@ def test_all_doors_answer_the_same(
     monkeypatch.setenv("ATT_HOME", str(daemon.home))
     monkeypatch.setenv("ATT_LISTEN", f"127.0.0.1:{daemon.port}")
     operation = next(o for o in OPERATIONS if o.name == case.name)
+    try:
+        _ask_at_each(daemon, operation, case, capsys)
+    finally:
+        case.after(daemon)
+
+
+def _ask_at_each(
+    daemon: RunningDaemon, operation: Operation, case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
     case.before(daemon)
-    answer = by_http(daemon, operation, case.given)
+    given = case.asked(daemon)
+    answer = by_http(daemon, operation, given)
     if case.code:
         refused(answer, answer.status, case.code)
         assert case.code in {*(kind.code for kind in operation.errors), "invalid_request"}, (
@@ -164,13 +177,13 @@ def test_all_doors_answer_the_same(
     expected = same_each_time(answer.json, case.anew)
 
     case.before(daemon)
-    went_well, told = by_mcp(daemon, operation, case.given)
+    went_well, told = by_mcp(daemon, operation, given)
     assert went_well == (not case.code), told
     assert same_each_time(told, case.anew) == expected
 
     case.before(daemon)
     capsys.readouterr()
-    code = main(words_of(operation, case.given))
+    code = main(words_of(operation, given))
     printed = capsys.readouterr()
     assert code == (1 if case.code else 0), printed
     assert printed.err == ""
@@ -181,9 +194,9 @@ def test_a_refusal_changes_nothing(daemon: RunningDaemon) -> None:
     not_building(daemon)
     with nothing_changes(daemon):
         for case in CASES:
-            if case.code and case.before is nothing and case.name != "project.create":
+            if case.code and case.before is nothing and case.name not in MAKING:
                 operation = next(o for o in OPERATIONS if o.name == case.name)
-                refused(answer := by_http(daemon, operation, case.given), answer.status, case.code)
+                refused(answer := by_http(daemon, operation, case.asked(daemon)), answer.status, case.code)
 
 
 def test_each_operation_goes_well_here_or_elsewhere() -> None:
