@@ -52,7 +52,8 @@ async def records(ask: ReadRecords, runtime: Runtime) -> RecordPage:
 async def errors(ask: ReadErrors, runtime: Runtime) -> ErrorPage:
     """A page of errors."""
     log = await runtime.log(ask.project_id)
-    folder = str(await runtime.folder(ask.project_id))
+    own = await runtime.folder(ask.project_id), runtime.sources.artefacts(ask.project_id)
+    folders = [str(folder) for folder in own]
     fits = _fits(ask)
 
     def take(entry: Entry) -> bool:
@@ -60,14 +61,14 @@ async def errors(ask: ReadErrors, runtime: Runtime) -> ErrorPage:
             return False
         if ask.type is None:
             return True
-        named = showing.error(entry, folder).type or ""
+        named = showing.error(entry, folders).type or ""
         return named == ask.type or named.endswith(f".{ask.type}")
 
     with translate.logs():
         reading, found = await _read(
             log, ask, take, MOST_GROUPED if ask.group else ask.limit, _may_be_an_error
         )
-    told = [showing.error(entry, folder) for entry in found.entries]
+    told = [showing.error(entry, folders) for entry in found.entries]
     if ask.group:
         told = showing.grouped(told)[-ask.limit :]
     return ErrorPage(errors=told, **_positions(log, reading, found))

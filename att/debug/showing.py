@@ -47,8 +47,8 @@ def record(entry: Entry) -> LogRecord:
     )
 
 
-def error(entry: Entry, folder: str) -> ErrorRecord:
-    """The record as an error; `folder` is the project's."""
+def error(entry: Entry, folders: Sequence[str]) -> ErrorRecord:
+    """The record as an error; `folders`: where the project's own code lies."""
     whole = entry.text
     chain = parse(whole) if entry.traceback else ()
     last = chain[-1] if chain else None
@@ -61,9 +61,9 @@ def error(entry: Entry, folder: str) -> ErrorRecord:
         run=entry.run,
         type=(last.type or None) if last else None,
         message=shortened(last.message if last and last.type else entry.message, MOST_MESSAGE),
-        frames=_frames(last.frames, folder) if last else [],
-        chain=[_link(each, follower.why, folder) for each, follower in _pairs(chain)][-MOST_LINKS:],
-        members=_members(last, folder, "")[:MOST_LINKS] if last else [],
+        frames=_frames(last.frames, folders) if last else [],
+        chain=[_link(each, follower.why, folders) for each, follower in _pairs(chain)][-MOST_LINKS:],
+        members=_members(last, folders, "")[:MOST_LINKS] if last else [],
         text=text,
         cut=entry.cut or len(text) < len(whole),
         first_at=entry.at,
@@ -89,14 +89,15 @@ def grouped(found: Sequence[ErrorRecord]) -> list[ErrorRecord]:
     return list(groups.values())
 
 
-def in_project(file: str, folder: str) -> bool:
+def in_project(file: str, folders: Sequence[str]) -> bool:
     """Whether a file of a traceback is the project's own code."""
     if file.startswith("<"):
         return False
     path = PurePath(file)
     if not path.is_absolute():
         return not _ELSEWHERE & set(path.parts)
-    return path.is_relative_to(folder) and not _ELSEWHERE & set(path.relative_to(folder).parts)
+    above = next((folder for folder in folders if path.is_relative_to(folder)), None)
+    return above is not None and not _ELSEWHERE & set(path.relative_to(above).parts)
 
 
 def shortened(text: str, most: int) -> str:
@@ -111,7 +112,7 @@ def _pairs(chain: Sequence[Raised]) -> list[tuple[Raised, Raised]]:
     return list(pairwise(chain))
 
 
-def _frames(frames: Sequence[Frame], folder: str) -> list[ErrorFrame]:
+def _frames(frames: Sequence[Frame], folders: Sequence[str]) -> list[ErrorFrame]:
     if len(frames) > FIRST_FRAMES + LAST_FRAMES:
         frames = [*frames[:FIRST_FRAMES], *frames[-LAST_FRAMES:]]
     return [
@@ -120,31 +121,31 @@ def _frames(frames: Sequence[Frame], folder: str) -> list[ErrorFrame]:
             line=frame.line,
             function=frame.function,
             code=None if frame.code is None else frame.code[:MOST_CODE],
-            in_project=in_project(frame.file, folder),
+            in_project=in_project(frame.file, folders),
             repeated=frame.repeated,
         )
         for frame in frames
     ]
 
 
-def _link(raised: Raised, why: str | None, folder: str, path: str | None = None) -> ErrorLink:
+def _link(raised: Raised, why: str | None, folders: Sequence[str], path: str | None = None) -> ErrorLink:
     return ErrorLink.model_validate(
         {
             "type": raised.type,
             "message": shortened(raised.message, MOST_MESSAGE),
-            "frames": _frames(raised.frames, folder),
+            "frames": _frames(raised.frames, folders),
             "why": None if why is None else str(why),
             "path": path,
         }
     )
 
 
-def _members(raised: Raised, folder: str, above: str) -> list[ErrorLink]:
+def _members(raised: Raised, folders: Sequence[str], above: str) -> list[ErrorLink]:
     """All that is in a group, flat: the chain of each member and the members of those that are groups."""
     found: list[ErrorLink] = []
     for number, chain in enumerate(raised.members, 1):
         path = f"{above}{number}"
-        found += [_link(each, follower.why, folder, path) for each, follower in _pairs(chain)]
-        found.append(_link(chain[-1], None, folder, path))
-        found += _members(chain[-1], folder, f"{path}.")
+        found += [_link(each, follower.why, folders, path) for each, follower in _pairs(chain)]
+        found.append(_link(chain[-1], None, folders, path))
+        found += _members(chain[-1], folders, f"{path}.")
     return found

@@ -77,11 +77,15 @@ class Sources:
             raise NoArtefact(f"{project_id}: nothing has been deployed")
         return known.artefact_id if source == "deployed" or not known.files else None
 
+    def artefacts(self, project_id: str) -> Path:
+        """What holds all artefacts of a project."""
+        return self._home / "artefacts" / project_id
+
     async def folder(self, project_id: str, artefact_id: str | None) -> Path:
         """Where its files are."""
         if artefact_id is None:
             return await self._projects.path(project_id)
-        place = self._home / "artefacts" / project_id / artefact_id
+        place = self.artefacts(project_id) / artefact_id
         if not await asyncio.to_thread((place / SEALED).is_file):
             raise ArtefactBroken(f"{artefact_id} is not there any more", artefact_id=artefact_id)
         return place / FILES

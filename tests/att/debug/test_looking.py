@@ -97,6 +97,16 @@ def at_a_place(test: Callable[[Place], Awaitable[None]]) -> Callable[[Path], Non
 
 
 @at_a_place
+async def test_the_code_of_a_deployed_version_is_the_projects_own(place: Place) -> None:
+    artefact = place.house.home / "artefacts" / "app" / "20260102T030405-0a1b2c3d" / "files"
+    await place.write(stderr=TRACE.format(folder=artefact))
+    await place.write(stderr=TRACE.format(folder=artefact / ".venv" / "lib"))
+    deployed, packages = (await place.errors()).errors
+    assert [frame.in_project for frame in deployed.frames] == [False, True]
+    assert [frame.in_project for frame in packages.frames] == [False, False]
+
+
+@at_a_place
 async def test_an_error_is_told_with_its_frames_and_its_cause(place: Place) -> None:
     trace = TRACE.format(folder=place.folder)
     run = await place.write(
