@@ -30,7 +30,7 @@ from att.workflow.flow import Flow
 from att.workflow.models import Run
 from att.workflow.runs import Runs
 from att.workflow.survey import forget, survey
-from att.workflow.tree import Entry, FileChangedMeanwhile, put, remove_folder
+from att.workflow.tree import Entry, FileChangedMeanwhile, put, remove_folder, save
 
 KIND = "workflow.change_test"
 KEEP = "keep"
@@ -95,19 +95,18 @@ class Changes:
     async def _work(self, flow: Flow) -> dict[str, Any]:
         ask = ChangeTest.model_validate({**flow.input, "project_id": flow.project_id})
         folder, place = await self._projects.path(flow.project_id), self._places / flow.run_id
-        looked = await flow.step("look", lambda: self._looked(folder, place, ask))
-        entries = [Entry.of(told) for told in looked["files"]]
-        ground = Ground(**looked["ground"])
+        entries: list[Entry] = []
+        # before the look: what is taken back is looked at anew when the run is resumed, since what was kept of it is gone
         flow.undo("change", lambda: self._put_back(flow, folder, place, entries))
+        looked = await flow.step("look", lambda: self._looked(folder, place, ask))
+        entries += [Entry.of(told) for told in looked["files"]]
+        ground = Ground(**looked["ground"])
         await flow.step("change", lambda: self._change(flow, folder, place, entries))
         tested = await flow.step("test", lambda: self._test(flow, ask.test))
         if tested["problem"] is not None:
             raise Retold({**tested["problem"], "test": tested["summary"]})
         paths = [entry.path for entry in entries]
-        made = await flow.step(
-            "commit",
-            lambda: committing.commit(folder, place, paths, ask.message, ground, _moment(flow.created_at)),
-        )
+        made = await flow.step("commit", lambda: self._commit(flow, folder, place, entries, ask, ground))
         await flow.step("tell", lambda: self._tell_commit(flow, made, ask.message))
         return {"files": paths, "test": tested["summary"], **made}
 
@@ -128,7 +127,26 @@ class Changes:
         told = None if problem is None else problem.document(request_id=flow.call.request_id)
         return {"summary": summary, "problem": told}
 
+    async def _commit(
+        self, flow: Flow, folder: Path, place: Path, entries: list[Entry], ask: ChangeTest, ground: Ground
+    ) -> dict[str, Any]:
+        """The commit of what was tested, and of nothing that was written since."""
+
+        async def check(chosen: set[str]) -> None:
+            mine = [entry for entry in entries if entry.path in chosen]
+            changed = await asyncio.to_thread(_differing, Inside(folder), mine)
+            if changed:
+                raise FilesChanged(
+                    f"{', '.join(changed[:5])}: changed while the tests ran; what was not tested is not committed.",
+                    paths=changed[:100],
+                )
+
+        paths, moment = [entry.path for entry in entries], _moment(flow.created_at)
+        return await committing.commit(folder, place, paths, ask.message, ground, moment, check)
+
     async def _put_back(self, flow: Flow, folder: Path, place: Path, entries: list[Entry]) -> dict[str, Any]:
+        if not entries:  # nothing was looked at, so nothing was done
+            return {"put_back": 0}
         uncommitted = await committing.take_back(folder, place)
         left = await _whole(_restore, Inside(folder), place, entries)
         if uncommitted:
@@ -166,6 +184,11 @@ def _apply(inside: Inside, place: Path, entries: list[Entry]) -> int:
         except FileChangedMeanwhile:
             raise FilesChanged(f"{entry.path} was changed by somebody else.", paths=[entry.path]) from None
     return changed
+
+
+def _differing(inside: Inside, entries: list[Entry]) -> list[str]:
+    """The paths that are not as the change has left them."""
+    return [entry.path for entry in entries if save(inside, entry.path, None)[0] != entry.after]
 
 
 def _restore(inside: Inside, place: Path, entries: list[Entry]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from att.git.repository import Repository, open_repository
 from att.workflow.errors import FilesDirty
 
 NOTE = "commit.json"
+Check = Callable[[set[str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +72,31 @@ async def must_be_clean(folder: Path, paths: list[str]) -> None:
 
 
 async def commit(
-    folder: Path, place: Path, paths: list[str], message: str, ground: Ground, moment: str
+    folder: Path,
+    place: Path,
+    paths: list[str],
+    message: str,
+    ground: Ground,
+    moment: str,
+    check: Check | None = None,
 ) -> dict[str, Any]:
-    """Commit these paths as they are in the tree; the commit is None when there is nothing in it."""
+    """Commit these paths as they are in the tree; the commit is None when there is nothing in it.
+
+    `check`: asked of what is committed, after the tree is written and before the branch is moved to it.
+    """
     repository = await open_repository(folder)
     ignored = await _ignored(repository, paths)
     chosen = [path for path in paths if path not in ignored]
     target = f"refs/heads/{ground.branch}"
     there = await repository.has(ground.branch)
-    parents = [ground.head]
-    if there is not None and there != ground.head:
-        parents.append(there)  # ours from before a crash, or somebody else's
-    made, parent = None, ground.head
-    for parent in parents:
+    made, noted = None, _noted(place)
+    if noted is not None and there == noted.commit:  # made before a crash, whatever the files are by now
+        made, parent = noted.commit, noted.old or ground.head
+    else:
+        parent = there or ground.head  # there: somebody else's, on top of what we saw
         made = await _made(repository, place, chosen, message, parent, moment)
-        if made is None or made == there:
-            break
+        if check is not None:
+            await check(set(chosen))
     if made is not None and made != there:
         note = Note(ground.branch, made, there, ground.was_on)
         _write(place / NOTE, json.dumps(asdict(note)))
@@ -100,10 +110,9 @@ async def commit(
 
 async def take_back(folder: Path, place: Path) -> bool:
     """Take the commit away when it was made and is still the newest of its branch. Whether it was."""
-    file = place / NOTE
-    if not file.exists():
+    note = _noted(place)
+    if note is None:
         return False
-    note = Note(**json.loads(file.read_text("utf-8")))
     repository = await open_repository(folder)
     if await repository.has(note.branch) != note.commit:
         return False
@@ -158,6 +167,11 @@ async def _made(
     words = ("commit-tree", tree, *(("-p", parent) if parent else ()), "-F", "-")
     done = await repository.run(*words, stdin=message.encode(), env=dates)
     return done.text.strip()
+
+
+def _noted(place: Path) -> Note | None:
+    file = place / NOTE
+    return Note(**json.loads(file.read_text("utf-8"))) if file.exists() else None
 
 
 def _write(file: Path, text: str) -> None:
