@@ -34,6 +34,14 @@ class Prompt:
 PROJECT = Argument("project_id", "The project's id, as the list of projects tells it.")
 
 
+def _deployed(tool: Name) -> str:
+    """A restart runs what was deployed, not the files that were just changed."""
+    return (
+        "If a version is deployed (`artefact_id` in the status) a restart runs that one again:\n"
+        f"   use `{tool('deploy.run')}` with build=true and wait=60 instead."
+    )
+
+
 def _diagnose(given: Mapping[str, str], tool: Name) -> str:
     project = given["project_id"]
     seen = given.get("symptom")
@@ -49,7 +57,7 @@ Find out why the app of the project `{project}` crashes or does not start, and p
 5. Read the files that the traceback names with `{tool("code.read")}`; the NAT config stands in the resource att://project/{project}/config.
 6. Tell the cause in one sentence, with the evidence (cursor of the log line, file and line), before you change anything.
 7. Only when a mend is wanted: `{tool("code.write")}`, then `{tool("test.run")}` with wait=60, then
-   `{tool("runtime.restart")}` with wait="ready".
+   `{tool("runtime.restart")}` with wait="ready". {_deployed(tool)}
    Check with `{tool("runtime.status")}` that `healthy` is true and stays so.
 A refusal carries a `code` and a `hint`: follow the hint rather than trying the same again."""
 
@@ -66,6 +74,7 @@ Add a tool to the NAT app of the project `{project}`. What it shall do: {given["
 4. Write a test beside the others that calls the function, one for its result and one for bad input.
 5. `{tool("test.run")}` with wait=60. On failure read `{tool("test.results")}`, mend, and run again.
 6. `{tool("runtime.restart")}` with wait="ready"; an unknown component or invalid YAML is refused with the place.
+   {_deployed(tool)}
 7. `{tool("git.status")}` and `{tool("git.diff")}`: nothing but what was meant. Then `{tool("git.add")}` and
    `{tool("git.commit")}` with one sentence that says what and why.
 Steps 2 to 5 and the commit can be one call: `{tool("workflow.change_test")}`, which undoes the change when the tests fail."""

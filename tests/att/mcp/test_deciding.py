@@ -170,6 +170,14 @@ def test_a_review_is_given_with_the_tool_that_gives_one() -> None:
     assert "verdict is wanted, give it with `att_git_pr_review_create`" in told
 
 
+@pytest.mark.parametrize("name", ["diagnose_crash", "add_tool"])
+def test_where_a_version_is_deployed_a_change_is_brought_out_and_not_only_restarted(name: str) -> None:
+    (prompt,) = [prompt for prompt in prompts.PROMPTS if prompt.name == name]
+    told = prompts.text(prompt, {"project_id": "p", "purpose": "x"}, Spelling.UNDERSCORE, SURFACE.tools)
+    (step,) = [step for step in re.split(r"\n(?=[0-9]\. )", told) if "`att_runtime_restart`" in step]
+    assert "`artefact_id`" in step and "`att_deploy_run` with build=true" in step
+
+
 LINE = st.fixed_dictionaries(
     {
         "phase": st.sampled_from([None, "copy", "environment"]),
