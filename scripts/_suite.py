@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the tests in two processes at once, since most of them wait for other processes: `_suite.py NAME MARKERS [OPTIONS]`.
+"""Runs the tests in three processes at once, since most of them wait for other processes: `_suite.py NAME MARKERS [OPTIONS]`.
 
-One part keeps processes (launcher, supervisor and what shows both together), the other is all the rest. Each writes to a file of
-its own; the one is printed as it comes, the other afterwards. With --report DIR a JUnit file of each part is kept there; with
+One part keeps processes (launcher, supervisor and what shows every together), one stands at the doors of real daemons, and one is all
+the rest. Each writes to a file of its own; that of the rest is printed as it comes, the others afterwards. With --report DIR a JUnit file of each part is kept there; with
 --again what failed is tried once more by itself (on a busy machine a deadline may pass that is far off on a quiet one): what fails
-twice fails, and what passes only then is named. With --coverage both are measured.
+twice fails, and what passes only then is named. With --coverage every are measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROCESSES = ("launcher", "supervisor", "chaos", "together")
+PARTS = {
+    "processes": ("launcher", "supervisor", "chaos", "together"),
+    "doors": ("contract", "conformance", "interop", "e2e", "nat"),
+}
 NOTHING_SELECTED = 5
 WORDS = ("passed", "failed", "errors", "skipped", "deselected")
 
@@ -62,18 +65,16 @@ class Part:
 
 
 def parts(folder: Path, report: Path | None) -> list[Part]:
-    """The folders of one part; everything else that there is below tests/ is the other."""
-    first = [f"tests/{name}" for name in PROCESSES]
+    """Everything below tests/ that is in no other part, and the other parts."""
+    elsewhere = {name for names in PARTS.values() for name in names}
     rest = sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").iterdir()
-        if path.name not in PROCESSES
+        if path.name not in elsewhere
         and ((path.is_dir() and any(path.rglob("test_*.py"))) or path.match("test_*.py"))
     )
-    return [
-        Part("rooms", rest, folder / "rooms", report),
-        Part("processes", first, folder / "processes", report),
-    ]
+    named = {name: [f"tests/{each}" for each in names] for name, names in PARTS.items()}
+    return [Part(name, paths, folder / name, report) for name, paths in {"rooms": rest, **named}.items()]
 
 
 def main() -> int:
@@ -86,19 +87,21 @@ def main() -> int:
     wish = told.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        both = parts(Path(folder), wish.report)
-        started = [part.start(wish) for part in both]
+        first, *others = every = parts(Path(folder), wish.report)
+        started = [part.start(wish) for part in every]
         try:
-            print(f"-- {wish.name}: {both[0].name}; {both[1].name} go on beside it and are shown afterwards")
-            follow(both[0], started[0])
+            beside = " and ".join(part.name for part in others)
+            print(f"-- {wish.name}: {first.name}; {beside} go on beside it and are shown afterwards")
+            follow(first, started[0])
             codes = [process.wait() for process in started]
         except KeyboardInterrupt:  # they heard it as well
             for process in started:
                 process.wait()
             return 130
-        show(f"{wish.name}: {both[1].name}", both[1].text)
-        failed = [part for part, code in zip(both, codes, strict=True) if code not in (0, NOTHING_SELECTED)]
-        counted = sum((counts(part.text) for part in both), Counter())
+        for part in others:
+            show(f"{wish.name}: {part.name}", part.text)
+        failed = [part for part, code in zip(every, codes, strict=True) if code not in (0, NOTHING_SELECTED)]
+        counted = sum((counts(part.text) for part in every), Counter())
         if wish.again:
             failed = [part for part in failed if not passes_then(part, wish, counted)]
     told_counts = ", ".join(f"{counted[word]} {word}" for word in WORDS if counted[word])
