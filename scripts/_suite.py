@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the tests in three processes at once, since most of them wait for other processes: `_suite.py NAME MARKERS [OPTIONS]`.
 
-One part keeps processes (launcher, supervisor and what shows every together), one stands at the doors of real daemons, and one is all
-the rest. Each writes to a file of its own; that of the rest is printed as it comes, the others afterwards. With --report DIR a JUnit file of each part is kept there; with
---again what failed is tried once more by itself (on a busy machine a deadline may pass that is far off on a quiet one): what fails
-twice fails, and what passes only then is named. With --coverage every are measured.
+One part keeps processes (launcher, supervisor and what shows both together), one stands at the doors of real daemons, and one
+is all the rest. Each writes to a file of its own; that of the rest is printed as it comes, the others afterwards. With
+--report DIR a JUnit file of each part is kept there. With --again what failed is tried once more by itself (on a busy machine
+a deadline may pass that is far off on a quiet one): what fails twice fails, and what passes only then is named. With --coverage
+all are measured.
 """
 
 from __future__ import annotations
