@@ -44,7 +44,7 @@ def _without(value: object) -> object:
             if name not in _TIRESOME and one not in (None, [], {}, "")
         }
     if isinstance(value, list):
-        return [_without(one) for one in value]
+        return [_without(one) for one in value if one is not None]
     if isinstance(value, str) and len(value) > 70:
         return f"{value[:69]}…"
     return value
@@ -67,7 +67,7 @@ SHOWN = {
     "git.actions": "state checks.id checks.status checks.command",
     "git.actions.logs": "status conclusion text",
     "deploy.history": "deploys.kind deploys.state deploys.reason",
-    "debug.errors": "errors.logger errors.exception.type errors.exception.message",
+    "debug.errors": "errors.logger errors.type errors.message",
     "event.list_project": "events.event_type",
 }
 """What is told of the longer answers: fields, and fields of what is below."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.agent import Agent, Json, Say, agent
+from tests.e2e.agent import Agent, Json, Say, agent, brief
 
 NAME = "parrot"
 TEST = '''"""What is said loudly is answered loudly."""
@@ -198,7 +198,12 @@ class Story:
         text = await self.agent.prompt("diagnose_crash", project_id=NAME, symptom="the deploy went back")
         assert "att_debug_errors" in text
         errors = await self.ask("debug.errors")
-        assert any("PARROT_KEY" in json.dumps(one) for one in errors["errors"])
+        raised = [one for one in errors["errors"] if one["type"] == "KeyError"]
+        frames = [frame for one in raised for frame in one["frames"] if frame["in_project"]]
+        self.say(
+            f"    the project's own frames: {[(one['file'][-30:], one['line'], one['code']) for one in frames[-1:]]}"
+        )
+        assert any("PARROT_KEY" in str(frame["code"]) for frame in frames), raised
         log = json.loads(await self.agent.read(f"att://project/{NAME}/logs?limit=3"))
         assert log["lines"]
         await self.ask("git.diff", stat_only=True)
@@ -215,7 +220,9 @@ class Story:
             if cursor is None:
                 break
         for event in events:
-            self.say(f"    {event['id']:>4} {event['event_type']:<22} {event['outcome']}")
+            self.say(
+                f"    {event['id']:>4} {event['event_type']:<20} {event['outcome']:<6} {brief(event['payload'], 150)}"
+            )
         in_order(
             [event["event_type"] for event in events],
             *("project.created", "code.changed", "git.commit", "build.completed", "git.branch", "test.run"),
@@ -232,6 +239,8 @@ class Story:
             *("code.changed", "build.completed", "deploy.started", "deploy.rolled_back"),
         )
         assert all(event["actor"] for event in events)
+        (back,) = [event for event in events if event["event_type"] == "deploy.rolled_back"]
+        assert self.good in json.dumps(back["payload"]), back
 
     async def until(self, operation: str, enough: Callable[[Json], bool]) -> Json:
         """The answer that is enough, asked for again and again; only that one is told."""
