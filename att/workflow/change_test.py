@@ -107,7 +107,7 @@ class Changes:
             raise Retold({**tested["problem"], "test": tested["summary"]})
         paths = [entry.path for entry in entries]
         made = await flow.step("commit", lambda: self._commit(flow, folder, place, entries, ask, ground))
-        await flow.step("tell", lambda: self._tell_commit(flow, made, ask.message))
+        await flow.step("tell", lambda: self._tell_commit(flow, made))
         return {"files": paths, "test": tested["summary"], **made}
 
     async def _looked(self, folder: Path, place: Path, ask: ChangeTest) -> dict[str, Any]:
@@ -160,9 +160,10 @@ class Changes:
             )
         return {"put_back": len(entries), "commit_taken_back": uncommitted}
 
-    async def _tell_commit(self, flow: Flow, made: dict[str, Any], message: str) -> None:
+    async def _tell_commit(self, flow: Flow, made: dict[str, Any]) -> None:
+        """As the git room does: the message stays out, since it may hold anything."""
         if made["commit"] is not None:
-            told = {"commit": made["commit"], "branch": made["branch"], "message": message[:500]}
+            told = {"commit": made["commit"], "branch": made["branch"], "amended": False}
             await self._tell(flow, "git.commit", told)
 
     async def _tell(self, flow: Flow, event_type: str, payload: dict[str, Any]) -> None:

@@ -70,8 +70,10 @@ async def test_a_change_whose_tests_pass_is_committed_alone(tmp_path: Path) -> N
         assert changed == {change["path"] for change in ALL}
         assert place.git("status", "--porcelain").strip() == "A  other.txt"
         assert (place.folder / "bytes").read_bytes() == b"\x00\x01\x02\xff"
-        told = [event.event_type for event in await place.bench.rooms.told("code.*", "git.*")]
-        assert told == ["code.changed", "git.commit"]
+        told = await place.bench.rooms.told("code.*", "git.*")
+        assert [event.event_type for event in told] == ["code.changed", "git.commit"]
+        payload = {"commit": place.head, "branch": "main", "amended": False, "run_id": run.run_id}
+        assert told[-1].payload == payload  # not the message, which may hold anything
 
 
 @on_a_loop
