@@ -54,6 +54,7 @@ async def test_an_agent_goes_on_when_the_daemon_was_killed_under_it(tmp_path: Pa
             await one.ask(
                 "code.write", project_id="kept", path="server.py", content=SERVER.format(version="1")
             )
+            await one.ask("code.delete", project_id="kept", path="pyproject.toml")  # no packages are needed
             deployed = await one.run("deploy.run", project_id="kept", build=True, health_timeout=20)
             assert deployed["state"] == "succeeded", deployed
             before = await one.ask("runtime.status", project_id="kept")
