@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from multidict import MultiMapping
@@ -24,11 +26,14 @@ from att.http.errors import MalformedJson
 from att.problems import InvalidRequest
 
 Fault = dict[str, str]
+_UNKNOWN = "This field is not known here."
 LIMIT = 2**63
 _SUSPECT = re.compile(
     rb"[0-9]{19}|[eE]\+?[0-9]{3}"
 )  # only then are the numbers of a body looked at one by one
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")  # else a bare number would count as seconds since 1970
+MOST_FAULTS = 100
+"""That are told of one request: a body may hold a million."""
 _TOO_LARGE = "The number is beyond what can be kept."
 
 
@@ -98,7 +103,7 @@ class Asking:
             given = query.getall(name)
             many = self._query.get(name)
             if many is None:
-                faults.append(_fault(name, "query", "This field is not known here."))
+                faults.append(_fault(name, "query", _UNKNOWN))
             elif not many and len(given) > 1:
                 faults.append(_fault(name, "query", "This field is given more than once."))
             elif not all(_clean(v) and (replacement_meant or "\ufffd" not in v) for v in given):
@@ -129,10 +134,14 @@ class Asking:
         if not isinstance(data, dict):
             raise invalid([_fault("", "body", "The body must be a JSON object.")])
         if _SUSPECT.search(raw):
-            faults.extend(_fault(where, "body", _TOO_LARGE) for where in _uncountable(data, ""))
+            faults.extend(
+                _fault(where, "body", _TOO_LARGE) for where in islice(_uncountable(data, ""), MOST_FAULTS)
+            )
         unknown = data.keys() - self._body
         if self._gate is None:
-            faults.extend(_fault(name, "body", "This field is not known here.") for name in sorted(unknown))
+            faults.extend(_fault(name, "body", _UNKNOWN) for name in sorted(nsmallest(MOST_FAULTS, unknown)))
+        elif len(unknown) > MOST_FAULTS:  # the gate would make an object of each
+            raise invalid([_fault(name, "body", _UNKNOWN) for name in nsmallest(MOST_FAULTS, unknown)])
         self._check_body(raw, faults)
         values.update((name, value) for name, value in data.items() if name not in unknown)
 
@@ -148,7 +157,7 @@ class Asking:
         location = [str(part) for part in error["loc"]]
         message = str(error["msg"]).removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
-            message = "This field is not known here."
+            message = _UNKNOWN
         return _fault(
             ".".join(location), where or self._where.get(location[0] if location else "", "body"), message
         )
@@ -159,7 +168,7 @@ def invalid(faults: list[Fault]) -> InvalidRequest:
     first = faults[0]
     more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
     name = f"`{first['field']}`: " if first["field"] else ""
-    return InvalidRequest(f"{name}{first['message'].rstrip('.')}.{more}", fields=faults)
+    return InvalidRequest(f"{name}{first['message'].rstrip('.')}.{more}", fields=faults[:MOST_FAULTS])
 
 
 def _gate(operation: Operation) -> SchemaValidator:
@@ -214,12 +223,13 @@ def _countable(value: object) -> bool:
     return True
 
 
-def _uncountable(data: Any, where: str) -> list[str]:
+def _uncountable(data: Any, where: str) -> Iterator[str]:
     """Where in a JSON value a number stands that is too large."""
     if isinstance(data, dict):
-        return [
-            found for k, v in data.items() for found in _uncountable(v, f"{where}.{k}" if where else str(k))
-        ]
-    if isinstance(data, list):
-        return [found for i, v in enumerate(data) for found in _uncountable(v, f"{where}.{i}")]
-    return [] if _countable(data) else [where]
+        for k, v in data.items():
+            yield from _uncountable(v, f"{where}.{k}" if where else str(k))
+    elif isinstance(data, list):
+        for i, v in enumerate(data):
+            yield from _uncountable(v, f"{where}.{i}")
+    elif not _countable(data):
+        yield where

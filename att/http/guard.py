@@ -16,7 +16,7 @@ from att.access import ANYBODY, Access, Caller
 from att.catalogue import Operation, Scope
 from att.config import Settings
 from att.http.errors import ForeignHost, ForeignOrigin, MissingScope
-from att.problems import Unauthorized
+from att.problems import Problem, Unauthorized
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _INVALID = "invalid_token"
@@ -105,6 +105,16 @@ class Guard:
                 hint="Send the header `Origin`, or use the token in `Authorization` instead of the session.",
             )
         return found
+
+    def still(
+        self, headers: Mapping[str, str], cookies: Mapping[str, str], method: str, now: float, scope: Scope
+    ) -> bool:
+        """Whether who sent this a while ago would be let in now: the token may have been revoked, or have ended."""
+        try:
+            require(self.caller(headers, cookies, method, now), scope)
+        except Problem:
+            return False
+        return True
 
     def _from_here(self, headers: Mapping[str, str]) -> bool:
         origin = headers.get("Origin")

@@ -55,6 +55,12 @@ class Doorway:
     body_limit: int
     audit: Audit | None = None
 
+    def still(self, request: web.Request, operation: Operation) -> bool:
+        """Whether who sent the request may still use the operation."""
+        return self.guard.still(
+            request.headers, request.cookies, request.method, time.time(), operation.scope
+        )
+
 
 class Route:
     """Answers one operation over HTTP."""
@@ -126,7 +132,9 @@ class Route:
             )
             streams = self._door.streams
             return await live.send(
-                request, chunks, stream.media_type, streams, call.request_id, file_name=named
+                *(request, chunks, stream.media_type, streams, call.request_id),
+                still=lambda: self._door.still(request, operation),
+                file_name=named,
             )
         result = await self._bound.run(ask, call)
         response = model_response(result if isinstance(result, BaseModel) else None, operation.status)

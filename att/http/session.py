@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from att.access import SESSION_SECONDS, Caller
 from att.http.answering import model_response
-from att.http.errors import BadRequest, MalformedJson, UnsupportedMediaType
+from att.http.errors import BadRequest, BodyTooLarge, MalformedJson, UnsupportedMediaType
 from att.http.guard import Guard
 from att.problems import InvalidRequest, Unauthorized
+
+LARGEST = 4096
+"""Bytes of a body: anybody may send one here."""
 
 
 class SignIn(BaseModel):
@@ -73,7 +76,7 @@ class Session:
         return response
 
     async def _token(self, request: web.Request) -> str | None:
-        body = await request.read() if request.body_exists else b""
+        body = await _body(request)
         if body:
             if request.content_type != "application/json":
                 raise UnsupportedMediaType("The token is sent as JSON, or in the header `Authorization`.")
@@ -85,6 +88,17 @@ class Session:
                 return given
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
+
+
+async def _body(request: web.Request) -> bytes:
+    if not request.body_exists:
+        return b""
+    found = bytearray()
+    async for piece in request.content.iter_any():
+        found += piece
+        if len(found) > LARGEST:
+            raise BodyTooLarge(f"The body is larger than the {LARGEST} bytes that are taken.", limit=LARGEST)
+    return bytes(found)
 
 
 def _about(caller: Caller) -> SignedIn:

@@ -2,7 +2,7 @@
 
 Everything that can go wrong is answered as a problem before the upgrade. After it the client has nothing to say; what
 it sends is read only to notice pings and the end. When the daemon stops, the close code is 1012 (service restart), and
-the client goes on from the id of the last message (`after`, or `Last-Event-ID`).
+the client goes on from the id of the last message (`after`, or `Last-Event-ID`). When its token is revoked or ends, it is 1008.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from att.http.asking import Asking
 from att.http.errors import UpgradeRequired
 from att.http.guard import permit
 from att.http.routes import REQUEST_ID, Doorway
-from att.http.streams import NDJSON, End, Live
+from att.http.streams import NDJSON, End, Live, hold
 from att.problems import Problem
 
+_CODES = {End.DRAIN: WSCloseCode.SERVICE_RESTART, End.REFUSED: WSCloseCode.POLICY_VIOLATION}
 _LONGEST = 4096  # bytes of a message from the client, none of which is used
 
 log = structlog.get_logger("att.http")
@@ -61,10 +62,11 @@ class Socket:
             await _close(chunks)
             raise
         code, reason = WSCloseCode.OK, b""
-        reader: asyncio.Task[None] | None = None
+        tasks: list[asyncio.Task[None]] = []
         try:
             await socket.prepare(request)
-            reader = asyncio.create_task(_read_until_closed(socket, live))
+            rights = hold(live, lambda: self._door.still(request, self._bound.operation))
+            tasks = [asyncio.create_task(_read_until_closed(socket, live)), asyncio.create_task(rights)]
             async for chunk in chunks:
                 for line in chunk.splitlines():
                     await socket.send_str(line.decode())
@@ -72,7 +74,7 @@ class Socket:
             if live.ended is None:
                 raise
             live.task.uncancel()
-            code = WSCloseCode.SERVICE_RESTART if live.ended is End.DRAIN else WSCloseCode.OK
+            code = _CODES.get(live.ended, WSCloseCode.OK)
         except Problem as problem:
             body = problem_bytes(problem, instance=request.path, request_id=call.request_id)
             await socket.send_str(f'{{"problem": {body.decode()}}}')
@@ -85,10 +87,10 @@ class Socket:
             code, reason = WSCloseCode.INTERNAL_ERROR, b"internal_error"
         finally:
             self._door.streams.remove(live)
-            if reader is not None:
-                reader.cancel()
+            for task in tasks:
+                task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await reader
+                    await task
             await _close(chunks)
         with suppress(ConnectionError):
             await socket.close(code=code, message=reason)

@@ -1,10 +1,10 @@
 """Answers that go on: sending pieces as they come, for as long as both sides want.
 
 The pieces are pulled, one at a time, and each is sent before the next is asked for; so a slow client holds up only its
-own stream, and no memory grows. A stream ends in one of four ways: its source ends; the client goes away (noticed at
+own stream, and no memory grows. A stream ends in one of five ways: its source ends; the client goes away (noticed at
 once when the server runs under `att.http.app.Runner`, else at the next sign of life); the daemon stops, and every stream
-ends after a whole piece, so that its client can go on from its cursor; or the source raises, which is told in the stream
-itself where the format can tell it.
+ends after a whole piece, so that its client can go on from its cursor; the client's token is revoked or ends, which is looked
+at every few seconds; or the source raises, which is told in the stream itself where the format can tell it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from enum import Enum
 
@@ -30,6 +30,7 @@ TEXT = "text/plain"
 FORMATS = {"json": "application/json", "sse": SSE, "ndjson": NDJSON, "text": TEXT}
 _SLICE = 64 * 1024  # bytes handed to the transport at once: what it cannot send it copies about
 _FAREWELL = 2.0  # seconds that a client gets to take the end of its stream
+RIGHTS = 2.0  # seconds between two looks whether who opened a stream may still read it
 
 log = structlog.get_logger("att.http")
 
@@ -39,6 +40,7 @@ class End(Enum):
 
     GONE = "gone"
     DRAIN = "drain"
+    REFUSED = "refused"
 
 
 class Live:
@@ -101,9 +103,13 @@ async def send(
     streams: Streams,
     request_id: str,
     *,
+    still: Callable[[], bool],
     file_name: str | None = None,
 ) -> web.StreamResponse:
-    """Answer with the pieces until one of the two sides ends it. A file that is not whole is never ended properly."""
+    """Answer with the pieces until one of the two sides ends it. A file that is not whole is never ended properly.
+
+    `still`: whether who asked may still read.
+    """
     response = web.StreamResponse(headers=_headers(media_type))
     if file_name is not None:
         response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
@@ -116,13 +122,14 @@ async def send(
     except Unavailable:
         await _close(chunks)
         raise
-    beats: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = []
     try:
         watch = getattr(request.protocol, "when_gone", None)
         if watch is not None:
             watch(lambda: live.end(End.GONE))
         await response.prepare(request)
-        beats = asyncio.create_task(_beat(request, response, live, media_type, streams.heartbeat))
+        beats = _beat(request, response, live, media_type, streams.heartbeat)
+        tasks = [asyncio.create_task(beats), asyncio.create_task(hold(live, still))]
         whole = await _pump(response, chunks, media_type, request, request_id, live)
         if file_name is not None and not whole:
             live.ended = End.GONE
@@ -136,8 +143,8 @@ async def send(
         live.ended = live.ended or End.GONE
     finally:
         streams.remove(live)
-        if beats is not None:
-            beats.cancel()
+        for task in tasks:
+            task.cancel()
         await _close(chunks)
     await _farewell(request, response, live)
     return response
@@ -184,6 +191,13 @@ async def _pump(
     elif media_type == NDJSON:
         await response.write(json.dumps({"problem": json.loads(told)}).encode() + b"\n")
     return False
+
+
+async def hold(live: Live, still: Callable[[], bool]) -> None:
+    """End the stream once who opened it may not read any more."""
+    while still():  # noqa: ASYNC110  (expiry is a matter of time, and nobody else tells)
+        await asyncio.sleep(RIGHTS)
+    live.end(End.REFUSED)
 
 
 async def _beat(

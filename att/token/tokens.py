@@ -1,7 +1,7 @@
 """The service of the token room: named tokens in the store, and in the memory of whoever lets callers in.
 
 The store keeps a digest only. A token that is revoked opens nothing from the moment the answer is given; streams that it has
-open end with the connection.
+open end within a few seconds, as they do when it expires.
 """
 
 from __future__ import annotations

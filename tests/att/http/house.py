@@ -59,14 +59,14 @@ class Served:
 
     async def _open(self) -> None:
         self.things.grown = asyncio.Event()  # belongs to the loop of one life
-        access = Access(
+        self.access = Access(
             [Grant.of("local", TOKEN), Grant.of("reader", READER, frozenset({Scope.READ}))],
         )
         bound = Catalogue(self._rooms).bind({Things: self.things, Vitals: self.vitals})
         page = self.settings.home / "page.html"
         self.app = make_app(
             bound,
-            access,
+            self.access,
             self.settings,
             metrics=self.metrics,
             audit=self.audited.append,

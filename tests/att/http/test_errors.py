@@ -113,6 +113,15 @@ def test_a_body_that_does_not_fit(shared: Served, body: Any, names: set[str]) ->
     assert fields(problem) == {("body", name) for name in names}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/things"), ("DELETE", "/things/lamp"), ("GET", "/things")]
+)
+def test_of_very_many_faults_only_some_are_told(shared: Served, method: str, path: str) -> None:
+    body = b'{"name":1,' + b",".join(b'"%d":1' % number for number in range(200)) + b"}"
+    problem = refused(shared.ask(method, path, body, headers=JSON), 422, "invalid_request")
+    assert len(problem["fields"]) == 100
+
+
 def test_a_whole_number_may_be_written_with_a_point(shared: Served) -> None:
     answer = shared.ask("POST", "/things?dry_run=1", b'{"name": "x", "size": 85.0}', headers=JSON)
     assert (answer.status, answer.json["size"]) == (201, 85)

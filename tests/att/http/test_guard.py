@@ -233,3 +233,11 @@ def test_health_needs_no_token_and_tells_little_without(shared: Served) -> None:
     }
     assert shared.ask("GET", "/health").json["pid"] > 0
     assert shared.ask("GET", "/health", token=None, headers={"Authorization": "Bearer x"}).status == 401
+
+
+def test_anybody_may_sign_in_but_with_few_bytes(tmp_path: Path) -> None:
+    with served(tmp_path, body_limit=1 << 20) as house:
+        body = b'{"token": "' + b"x" * 5000 + b'"}'
+        headers = {"Content-Type": "application/json"}
+        answer = house.ask("POST", "/session", body, token=None, headers=headers)
+        assert (answer.status, answer.problem["limit"]) == (413, 4096)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
 
+from att.access import Grant, digest_of
+from att.catalogue import Scope
 from tests.att.http.house import TOKEN, Served
 from tests.support import eventually, eventually_sync
 
+GUEST = "att_test-token-of-a-guest"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 PATH = "/api/v1/things/lamp/ws"
 HANDSHAKE = {
@@ -25,10 +29,12 @@ HANDSHAKE = {
 def talk(
     house: Served, talk_to: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]], **options: object
 ) -> None:
+    headers = {"Authorization": f"Bearer {options.get('token', TOKEN)}"}
+
     async def connect() -> None:
         async with (
             aiohttp.ClientSession(house.url) as session,
-            session.ws_connect(str(options.get("path", PATH)), headers=HEADERS, origin=house.url) as plug,
+            session.ws_connect(str(options.get("path", PATH)), headers=headers, origin=house.url) as plug,
         ):
             await talk_to(plug)
 
@@ -103,3 +109,17 @@ def test_a_request_that_is_no_handshake(shared: Served) -> None:
     )
     broken = {**HANDSHAKE, "Sec-WebSocket-Key": "x"}
     assert shared.ask("GET", "/things/lamp/ws", headers=broken).status == 426
+
+
+def test_a_token_that_is_revoked_or_has_ended_closes_it_with_1008(house: Served) -> None:
+    until = time.time() + 3600
+    house.call(house.access.accept, Grant("guest", digest_of(GUEST), frozenset({Scope.READ}), until))
+
+    async def wait(plug: aiohttp.ClientWebSocketResponse) -> None:
+        await eventually(lambda: house.streams == 1)
+        past = Grant("guest", digest_of(GUEST), frozenset({Scope.READ}), time.time())
+        house.call(house.access.accept, past)
+        message = await plug.receive(timeout=10)
+        assert (message.type, plug.close_code) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+    talk(house, wait, token=GUEST)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.att.http.house import TOKEN, Served, served
+from tests.att.http.house import READER, TOKEN, Served, served
 from tests.support import eventually_sync
 
 
@@ -238,3 +238,17 @@ def test_a_connection_that_is_reset_ends_its_stream(house: Served) -> None:
     plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     follower.close()
     eventually_sync(lambda: house.streams == 0, timeout=5)
+
+
+def test_a_stream_ends_when_its_token_is_revoked(house: Served) -> None:
+    followers = [
+        Follower(house, "/things/lamp/lines?format=sse", Authorization=f"Bearer {token}")
+        for token in (READER, TOKEN)
+    ]
+    eventually_sync(lambda: house.streams == 2)
+    house.call(house.access.revoke, "reader")
+    followers[0].rest()
+    assert house.streams == 1
+    grow(house, "more")
+    assert any("more" in followers[1].line() for _ in range(10))
+    followers[1].close()
