@@ -195,8 +195,10 @@ class Deploys:
         if target is None:
             built = await flow.step("build", lambda: self._build_whole(flow))
             target = built["artefact_id"]
-        before = (await flow.step("begin", lambda: self._note_begin(flow, target)))["previous"]
-        flow.undo("record", lambda: self._note_end(flow, target, before, "cancelled", "it was cancelled"))
+        seen: dict[str, Any] = {}
+        flow.undo("record", lambda: self._note_cut_off(flow, target, seen.get("previous")))
+        seen.update(await flow.step("begin", lambda: self._note_begin(flow, target)))
+        before = seen["previous"]
         try:
             await flow.step("check", lambda: self._check(flow.project_id, target))
             await flow.step("switch", lambda: self._switch(flow, target))
@@ -234,6 +236,9 @@ class Deploys:
         trial = Trial(flow.input["timeout"], flow.input["retries"] + 1)
         flow.report(f"Trying {artefact_id}")
         with contextlib.suppress(AlreadyDeployed):  # by the life before
+            await self._refuse_same(flow.project_id, artefact_id)
+            if self._runtime.situation.safe:
+                raise SafeMode(f"{flow.project_id} is not deployed")
             await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial)
 
     async def _note_begin(self, flow: Flow, target: str) -> dict[str, Any]:
@@ -248,6 +253,16 @@ class Deploys:
         note = self._note("deploy.started", flow, target, before, kind=kind)
         await self._store.write(rows.begin(flow.run_id, values, {"run_id": flow.run_id, "kind": kind}, note))
         return {"previous": before}
+
+    async def _note_cut_off(self, flow: Flow, target: str, before: str | None) -> None:
+        """Of a run that was cancelled: its version may have been out before that word came."""
+        chosen = await self._store.read(runtime_rows.source(flow.project_id))
+        app = self._runtime.current(flow.project_id)
+        runs = app is not None and (app.role, app.artefact_id) == ("current", target)
+        if runs or (target != before and (chosen.artefact_id, chosen.files) == (target, False)):
+            await self._note_end(flow, target, before, "succeeded", None)
+        else:
+            await self._note_end(flow, target, before, "cancelled", "it was cancelled")
 
     async def _note_end(
         self,

@@ -89,10 +89,16 @@ def begin(
     deploy_id: str, values: Mapping[str, Any], details: Mapping[str, Any], note: Note
 ) -> Callable[[Connection], None]:
     def work(connection: Connection) -> None:
-        if connection.execute(select(deploys.c.id).where(deploys.c.id == deploy_id)).first() is not None:
+        own = deploys.c.id == deploy_id
+        state = connection.execute(select(deploys.c.state).where(own)).scalar()
+        if state == UNDER_WAY:
             return  # a life before did
-        row = {"id": deploy_id, "state": UNDER_WAY, "started_at": now(), "details": json.dumps(details)}
-        connection.execute(insert(deploys).values(**row, **values))
+        if state is None:
+            row = {"id": deploy_id, "state": UNDER_WAY, "started_at": now(), "details": json.dumps(details)}
+            connection.execute(insert(deploys).values(**row, **values))
+        else:  # it had ended, and goes on since that was asked for
+            again = {"state": UNDER_WAY, "reason": None, "ended_at": None}
+            connection.execute(update(deploys).where(own).values(**again))
         note.write(connection)
 
     return work

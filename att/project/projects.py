@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from att.catalogue import Call
 from att.event.log import EventLog
-from att.problems import InvalidRequest
+from att.problems import InvalidRequest, ProjectNotFound
 from att.project import rows, templates
 from att.project.clone_url import CloneUrl, parse, valid_branch
 from att.project.download_source import Archive, checked_url, name_in
@@ -72,6 +72,7 @@ class Projects:
         self._find_config = find_config
         self._templates = template_folder
         self._being_made: dict[str, asyncio.Task[Project]] = {}
+        self._being_deleted: set[str] = set()
         self._known: dict[str, Project] = {}
         self._changes = 0
 
@@ -141,7 +142,9 @@ class Projects:
             del self._being_made[order.id]
 
     async def get(self, project_id: str) -> Project:
-        """The project; `ProjectNotFound` (404, code `project_not_found`) when there is none."""
+        """The project; `ProjectNotFound` (404, code `project_not_found`) when there is none, or it is being deleted."""
+        if project_id in self._being_deleted:
+            raise ProjectNotFound(f"The project {project_id!r} is being deleted.")
         known = self._known.get(project_id)
         if known is not None:
             return known
@@ -171,12 +174,22 @@ class Projects:
         """Forget the project, after every `before_delete` hook, and remove its files.
 
         Those are left alone with `keep_files`, or when ATT did not make them. A project that is still being
-        made is cancelled.
+        made is cancelled. From here on nobody else is given the project, so that nothing begins in it any more.
         """
         if project_id in self._being_made and await self._cancelled(project_id):
             path = str(self._places.new(project_id))
             return DeletedProject(project_id=project_id, path=path, files_removed=True)
         project = await self.get(project_id)
+        if project_id in self._being_deleted:  # by somebody who asked at the same time
+            raise ProjectNotFound(f"The project {project_id!r} is being deleted.")
+        self._being_deleted.add(project_id)
+        try:
+            return await self._delete(project, call, keep_files=keep_files)
+        finally:
+            self._being_deleted.discard(project_id)
+
+    async def _delete(self, project: Project, call: Call, *, keep_files: bool) -> DeletedProject:
+        project_id = project.id
         for hook in self.before_delete:
             await hook(project)
         work = self._places.workplace(DELETING, project_id)

@@ -26,11 +26,7 @@ from att.runtime.address import Address
 from att.runtime.adoption import STANDALONE, Adoption, Situation, known
 from att.runtime.app import AT_DAEMON, App
 from att.runtime.builds import Builds
-from att.runtime.errors import (
-    AlreadyRunning,
-    NotRunning,
-    SafeMode,
-)
+from att.runtime.errors import AlreadyRunning, NotRunning, SafeMode
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
 from att.runtime.preflight import Ready
@@ -183,6 +179,7 @@ class Runtime:
             await self.sources.build(project, call)
         async with self.stage.lock:
             self._refuse_deploying()
+            project = await self._projects.get(project_id)  # it may have been deleted while we waited
             app, wish = await self._start(project, artefact_id, call, wait, timeout)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
@@ -245,6 +242,7 @@ class Runtime:
             return await self.start(project_id, call, wait=wait, timeout=timeout, build=build, source=source)
         async with self.stage.lock:
             self._refuse_deploying()
+            project = await self._projects.get(project_id)
             artefact_id = await self.sources.chosen(project_id, source)
             tmp = app.spec.private_tmp or self.stage.slot(project_id)
             ready = await self.sources.look_over(project, artefact_id, tmp)

@@ -59,8 +59,8 @@ class Switch:
             raise DeployUnderWay(f"{stage.deploying}: its version is being changed")
         stage.deploying = project_id
         try:
-            project = await self._projects.get(project_id)
             async with stage.lock:
+                project = await self._projects.get(project_id)
                 now = stage.current
                 alive = now is not None and await stage.state() in ALIVE
                 if (
@@ -97,8 +97,7 @@ class Switch:
             new = stage.candidate = self._open(ready, spec, project, artefact_id, call, held=True)
             try:
                 await _healthy(new, trial)
-                async with stage.lock:
-                    await self._take(project, artefact_id, new, old, spec)
+                await _uncut(self._take_over(project, artefact_id, new, old, spec))
                 break
             except DeployFailed as failure:
                 failure.extra["rolled_back"] = True  # the one before never left
@@ -109,8 +108,13 @@ class Switch:
                     stage.candidate = None
                     new.stop_reason = NOT_HEALTHY
                     await _uncut(stage.end(new))
-        await _uncut(self._drain(old))
         return new
+
+    async def _take_over(self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec) -> None:
+        """As one: whoever cuts it off in the middle comes too late."""
+        async with self._stage.lock:
+            await self._take(project, artefact_id, new, old, spec)
+        await self._drain(old)
 
     async def _take(self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec) -> None:
         """The new one takes connections, and is the app; the old one is on its way out."""
@@ -161,9 +165,10 @@ class Switch:
                         raise
                     new.stop_reason = NOT_HEALTHY
                     await _uncut(stage.end(new))
-            async with stage.lock:
-                await self._promote_alone(project, artefact_id, new, spec, wanted)
+            await _uncut(self._promote_alone(project, artefact_id, new, spec, wanted))
         except BaseException as fault:
+            if new is not None and new.role == "current":  # it is out; the word to end came too late
+                raise
             back = await _uncut(self._undo(new, old, wanted, call))
             if isinstance(fault, DeployFailed):
                 fault.extra["rolled_back"] = back
@@ -175,16 +180,17 @@ class Switch:
     async def _promote_alone(
         self, project: Project, artefact_id: str, new: App | None, spec: AppSpec, wanted: str | None
     ) -> None:
-        if new is None or self._stage.current is not new or await self._store.read(rows.wanted) != wanted:
-            raise DeployStopped(f"{project.id} was stopped; it stays so")
-        run_id = (await new.runner.status(False)).run_id or ""
-        try:
-            await new.runner.promote(spec)
-        except supervision.SupervisorError as fault:
-            raise _failure(new, str(fault)) from fault
-        await new.settled()
-        await self._store.write(rows.promote(project.id, artefact_id, run_id, None))
-        await new.promoted(spec)
+        async with self._stage.lock:
+            if new is None or self._stage.current is not new or await self._store.read(rows.wanted) != wanted:
+                raise DeployStopped(f"{project.id} was stopped; it stays so")
+            run_id = (await new.runner.status(False)).run_id or ""
+            try:
+                await new.runner.promote(spec)
+            except supervision.SupervisorError as fault:
+                raise _failure(new, str(fault)) from fault
+            await new.settled()
+            await self._store.write(rows.promote(project.id, artefact_id, run_id, None))
+            await new.promoted(spec)
 
     async def _undo(self, new: App | None, old: App | None, wanted: str | None, call: Call) -> bool:
         """Whether the app of before runs again and is well."""
@@ -237,6 +243,8 @@ async def _uncut(work: Coroutine[None, None, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # it is looked at: what counts is that we were cancelled
         raise
 
 

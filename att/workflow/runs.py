@@ -13,7 +13,7 @@ import asyncio
 import random
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +71,7 @@ class Runs:
         self._busy: dict[tuple[str, str], str] = {}
         self._boards: OrderedDict[str, Board] = OrderedDict()  # of runs that ended a short while ago
         self._leaving = asyncio.Event()
+        self._beginning: set[asyncio.Task[None]] = set()
         projects.before_delete.append(self._let_go_of)
 
     def register(
@@ -112,7 +113,7 @@ class Runs:
             created_at=stamp(datetime.now(UTC)),
         )
         self._reserve(sort, kept)
-        await asyncio.shield(asyncio.create_task(self._added(Live(kept, sort, call), text)))
+        await self._whole(self._added(Live(kept, sort, call), text))
         return await self.wait(kept.run_id, wait, project_id)
 
     async def get(self, project_id: str | None, run_id: str) -> Run:
@@ -177,7 +178,7 @@ class Runs:
             raise RunNotResumable(f"The run {run_id!r} is {kept.state}.", state=kept.state.value) from None
         kept.details = {}
         self._reserve(sort, kept)
-        await asyncio.shield(asyncio.create_task(self._again(Live(kept, sort, call))))
+        await self._whole(self._again(Live(kept, sort, call)))
         return await self.wait(run_id, wait, project_id)
 
     def is_under_way(self, run_id: str) -> bool:
@@ -230,6 +231,13 @@ class Runs:
         if busy is not None:
             raise RunBusy(f"The run {busy} of {kept.project_id!r} is under way.", run_id=busy)
         self._busy[key] = kept.run_id
+
+    async def _whole(self, work: Coroutine[None, None, None]) -> None:
+        """A run is kept and begun, or neither, also when whoever asked goes away."""
+        task = asyncio.create_task(work)
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+        await asyncio.shield(task)
 
     async def _added(self, live: Live, text: str) -> None:
         try:
@@ -290,7 +298,9 @@ class Runs:
         self._start(Live(kept, sort, call, plan))
 
     async def _let_go_of(self, project: Project) -> None:
-        """Nothing goes on in a project that is deleted."""
+        """Nothing goes on in a project that is deleted; what is just being begun is waited for first."""
+        if self._beginning:
+            await asyncio.wait(set(self._beginning))
         own = [live for live in self._live.values() if live.kept.project_id == project.id]
         for live in own:
             live.want(Wish.CANCEL)
