@@ -114,7 +114,7 @@ def _trimmed(line: str) -> str:
 def _translated(text: str, whole: bool) -> str | None:
     """As a regular expression that gives each star back at most once, so that no pattern takes long."""
     runs: list[list[str]] = [[""]]  # between `**/`, what stands between single stars
-    joints: list[str] = []
+    last = ""  # what joins the last run to those before
     at = 0
     while at < len(text):
         char = text[at]
@@ -127,7 +127,7 @@ def _translated(text: str, whole: bool) -> str | None:
                 and (at == 0 or text[at - 1] == "/")
                 and text[end : end + 1] in ("", "/")
             ):
-                joints.append("(?:.*/)?" if end < len(text) else ".+")
+                last = "(?:.*/)?" if end < len(text) else ".+"
                 runs.append([""])
                 end += 1
             else:
@@ -148,7 +148,12 @@ def _translated(text: str, whole: bool) -> str | None:
             part = re.escape(text[at])
         runs[-1][-1] += part
         at += 1
-    return "".join(joint + _run(run) for joint, run in zip(["", *joints], runs, strict=True))
+    first, *between = [_run(run) for run in runs]
+    if not between:
+        return first
+    # Where one run fits after the one before for the first time is as good as any other place.
+    middle = "".join(rf"(?>(?:[^/]*/)*?{run})" for run in between[:-1] if run)
+    return f"{first}{middle}{last}{between[-1]}"
 
 
 def _run(parts: list[str]) -> str:
