@@ -28,7 +28,7 @@ from att.event.models import Outcome
 from att.git.command import git
 from att.problems import Problem
 from att.project.files import remove_tree
-from att.runtime import environment, preflight, translate
+from att.runtime import disk, environment, preflight
 from att.runtime.build import Build
 from att.runtime.errors import InvalidNatConfig
 from att.runtime.rows import Note
@@ -110,7 +110,7 @@ class Builder:
         except BaseException as fault:
             await asyncio.shield(self._give_up(making, call, fault))
             if isinstance(fault, OSError):
-                raise translate.refusal(
+                raise disk.refusal(
                     fault, f"{making.place}: {fault.strerror}.", ArtefactFolderUnusable
                 ) from fault
             raise

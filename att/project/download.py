@@ -8,6 +8,7 @@ link-local services. No proxy, no cookie, no credential of the user's is used.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
@@ -117,6 +118,8 @@ async def fetch(url: str, target: IO[bytes], *, local: bool, report: Report) -> 
     except aiohttp.InvalidURL as error:
         raise DownloadUrlRefused("The URL names no host that can be asked.") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # our own disk, not the server
         raise DownloadFailed(f"The archive could not be fetched: {_why(error)}.") from error
 
 

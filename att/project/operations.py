@@ -109,7 +109,7 @@ async def get(ask: ProjectId, projects: Projects) -> Project:
     "DELETE",
     "/projects/{project_id}",
     effect=Effect.DESTRUCTIVE,
-    errors=(ProjectNotFound, errors.FilesNotRemoved, errors.CreationCancelled),
+    errors=(ProjectNotFound, errors.FilesNotRemoved),
 )
 async def delete(ask: DeleteProject, call: Call, projects: Projects) -> DeletedProject:
     """Stop a project's app and forget the project; its files are removed if ATT made them, unless they are to be kept."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from att import shortrun
-from att.runtime import truth
+from att.runtime import disk, truth
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
 from att.runtime.errors import (
@@ -124,7 +124,8 @@ async def evaluate(ask: EvalRuntime, ready: Ready) -> EvalResult:
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    with disk.making(folder):
+        folder.mkdir(mode=0o700, parents=True)
 
 
 def _files(into: Path, since: float) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from att.catalogue import Call, Chunks, Effect, Room, Stream
 from att.deploy.errors import ArtefactBroken, DeployUnderWay, NoArtefact
 from att.problems import BadCursor, ProjectNotFound
+from att.project.errors import DirectoryMissing
 from att.runtime import errors
 from att.runtime.models import (
     AskEnvironment,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 room = Room("runtime", errors=(ProjectNotFound,))
 
 REFUSALS = (
+    DirectoryMissing,
     errors.InvalidSettings,
     errors.NoConfig,
     errors.InvalidYaml,
@@ -44,22 +46,24 @@ REFUSALS = (
     errors.CommandNotFound,
     errors.EnvironmentNotBuilt,
     errors.EnvironmentBroken,
-    errors.EnvironmentBuilding,
+    errors.EnvironmentBuildFailed,
+    errors.RunFolderUnusable,
+    DiskFull,
 )
 STARTS = (
     *REFUSALS,
+    errors.EnvironmentBuilding,
     errors.PortInUse,
-    errors.EnvironmentBuildFailed,
     errors.StartFailed,
     errors.StartTimeout,
-    errors.RunFolderUnusable,
     errors.LogUnusable,
     errors.SafeMode,
     DeployUnderWay,
     NoArtefact,
     ArtefactBroken,
 )
-READS = (BadCursor, errors.CursorOfAnotherProject, errors.BadFilter, errors.LogUnusable, DiskFull)
+LOG = (BadCursor, errors.CursorOfAnotherProject, errors.LogUnusable, DiskFull)
+ENVIRONMENT = (DirectoryMissing, errors.InvalidSettings, errors.EnvironmentBuildFailed)
 
 
 @room.operation(
@@ -119,7 +123,7 @@ async def open_text(ask: ReadLogs, call: Call, runtime: Runtime) -> Chunks:
     "GET",
     "/projects/{project_id}/runtime/logs",
     effect=Effect.READ,
-    errors=READS,
+    errors=(*LOG, errors.BadFilter),
     streams=(
         Stream("text/event-stream", open_sse),
         Stream("application/x-ndjson", open_ndjson),
@@ -147,7 +151,7 @@ async def logs(ask: ReadLogs, runtime: Runtime) -> LogPage:
     "/projects/{project_id}/runtime/logs",
     effect=Effect.DESTRUCTIVE,
     idempotent=True,
-    errors=READS,
+    errors=LOG,
     name="runtime.logs.delete",
 )
 async def delete_logs(ask: DeleteLogs, runtime: Runtime) -> DeletedLogs:
@@ -183,12 +187,7 @@ async def _environment(project_id: str, runtime: Runtime) -> EnvironmentStatus:
     "/projects/{project_id}/runtime/environment",
     effect=Effect.WRITE,
     status=202,
-    errors=(
-        errors.EnvironmentBuilding,
-        errors.AlreadyRunning,
-        errors.InvalidSettings,
-        errors.EnvironmentBuildFailed,
-    ),
+    errors=(*ENVIRONMENT, errors.EnvironmentBuilding, errors.AlreadyRunning),
     name="runtime.environment.build",
 )
 async def build_environment(ask: BuildEnvironment, call: Call, runtime: Runtime) -> EnvironmentStatus:
@@ -216,7 +215,7 @@ async def open_progress_ndjson(ask: AskEnvironment, call: Call, runtime: Runtime
     "GET",
     "/projects/{project_id}/runtime/environment",
     effect=Effect.READ,
-    errors=(errors.InvalidSettings, errors.EnvironmentBuildFailed),
+    errors=ENVIRONMENT,
     streams=(
         Stream("text/event-stream", open_progress_sse),
         Stream("application/x-ndjson", open_progress_ndjson),
@@ -232,7 +231,7 @@ async def get_environment(ask: AskEnvironment, runtime: Runtime) -> EnvironmentS
     "DELETE",
     "/projects/{project_id}/runtime/environment",
     effect=Effect.WRITE,
-    errors=(errors.NoBuildRunning, errors.InvalidSettings, errors.EnvironmentBuildFailed),
+    errors=(*ENVIRONMENT, errors.NoBuildRunning),
     name="runtime.environment.cancel",
 )
 async def cancel_build(ask: CancelBuild, runtime: Runtime) -> EnvironmentStatus:

@@ -19,6 +19,7 @@ from att.runtime import (
     command,
     components,
     config,
+    disk,
     environment,
     ports,
     recipe,
@@ -247,7 +248,8 @@ async def nat_says(ready: Ready, nat_config: NatConfig) -> tuple[int, truth.Trut
 def _scratch(tmp: Path) -> Iterator[None]:
     """The private TMPDIR for one short run; one that was not there before is not there afterwards."""
     new = [place for place in (tmp, tmp.parent) if not place.exists()]
-    tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with disk.making(tmp):
+        tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         yield
     finally:

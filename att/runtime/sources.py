@@ -16,10 +16,10 @@ from att.catalogue import Call
 from att.deploy.errors import ArtefactBroken, NoArtefact
 from att.project.models import Project
 from att.project.projects import Projects
-from att.runtime import evaluation, preflight, private, rows, translate
+from att.runtime import disk, evaluation, preflight, private, rows
 from att.runtime.build import BuildState
 from att.runtime.builds import Builds
-from att.runtime.errors import EnvironmentBuildFailed, EnvironmentBuilding, RunFolderUnusable
+from att.runtime.errors import EnvironmentBuildFailed, EnvironmentBuilding
 from att.runtime.models import EvalResult, EvalRuntime
 from att.runtime.preflight import Ready
 from att.store.store import Store
@@ -50,11 +50,8 @@ class Sources:
     async def make_room(self, project_id: str) -> None:
         """The folder for its slots, so that a disk that refuses does so before anything is stopped."""
         folder = self.run_folder(project_id)
-        try:
+        with disk.making(folder):
             await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        except OSError as fault:
-            told = f"{folder}: {fault.strerror}."
-            raise translate.refusal(fault, told, RunFolderUnusable) from fault
 
     def clear(self, slot: Path | None) -> None:
         """Nothing of a run's private folder stays."""

@@ -6,13 +6,12 @@ The one place where both are known. A start that failed is told by the app's own
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
 from att.problems import BadCursor, Problem
-from att.runtime import ports, preflight, truth
+from att.runtime import disk, ports, preflight, truth
 from att.runtime.app import App, moment
 from att.runtime.errors import (
     AlreadyRunning,
@@ -25,7 +24,6 @@ from att.runtime.errors import (
     StartTimeout,
 )
 from att.runtime.models import ProbeReport, RunReport, RuntimeStatus, StateName
-from att.store.errors import DiskFull
 from supervisor import errors as supervision
 from supervisor.logs import errors as logging
 from supervisor.runner import ProbeStatus, RunnerStatus
@@ -94,13 +92,7 @@ def logs() -> Iterator[None]:
     except logging.BadFilter as fault:
         raise BadFilter(str(fault), fields=[{"field": "grep", "message": str(fault)}]) from None
     except logging.LogError as fault:
-        raise refusal(fault.__cause__, str(fault), LogUnusable) from fault
-
-
-def refusal(fault: BaseException | None, told: str, otherwise: type[Problem]) -> Problem:
-    """What the disk refused: that it is full is told as that everywhere, all else under the place's own code."""
-    full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
-    return (DiskFull if full else otherwise)(told)
+        raise disk.refusal(fault.__cause__, str(fault), LogUnusable) from fault
 
 
 def status(app: App, now: RunnerStatus) -> RuntimeStatus:

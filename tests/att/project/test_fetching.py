@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 from aiohttp import web
 
-from att.project import errors
+from att.project import errors, importing
 from att.project.download import is_local
+from att.store.errors import DiskFull
 from tests.att.project.archives import download, left, served, zipped
 from tests.att.rooms import on_a_loop, rooms
 
@@ -94,6 +97,31 @@ async def test_what_a_server_does_wrong_has_a_name(tmp_path: Path) -> None:
             with pytest.raises(kind):
                 await download(house, url=url + path, name="got")
             assert left(house) == set()
+
+
+def always_full(_: Path) -> IO[bytes]:
+    return Path("/dev/full").open("wb", buffering=0)
+
+
+@on_a_loop
+async def test_a_full_disk_is_told_as_that_wherever_it_is_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = zipped({"a": os.urandom(200_000)})
+    async with rooms(tmp_path, fetch_local=True) as house, served({"/a.zip": packed}) as url:
+        with monkeypatch.context() as patch:  # while it is fetched
+            patch.setattr(importing, "_nameless", always_full)
+            with pytest.raises(DiskFull):
+                await download(house, url=f"{url}/a.zip")
+        real = os.open
+
+        def full(path: str, flags: int, *more: int, **named: int) -> int:
+            return real("/dev/full" if Path(path).name == "a" else path, flags & ~os.O_EXCL, *more, **named)
+
+        monkeypatch.setattr(os, "open", full)  # while it is unpacked
+        with pytest.raises(DiskFull):
+            await download(house, url=f"{url}/a.zip")
+        assert left(house) == set()
 
 
 @on_a_loop

@@ -14,8 +14,13 @@ from tests.daemon import Answer, RunningDaemon
 
 
 def by_http(daemon: RunningDaemon, operation: Operation, given: dict[str, Any]) -> Answer:
-    target, body = request_of(operation, given)
-    return daemon.ask(operation.method, target.removeprefix("/api/v1"), body)
+    target, body = request_of(operation, _as_sent(operation, given))
+    return daemon.ask(operation.method, target.removeprefix("/api/v1"), body, Accept="application/json")
+
+
+def _as_sent(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
+    fields = operation.input.model_fields
+    return {wire_name(name, fields[name]) if name in fields else name: value for name, value in given.items()}
 
 
 def words_of(operation: Operation, given: dict[str, Any]) -> list[str]:
@@ -27,6 +32,8 @@ def words_of(operation: Operation, given: dict[str, Any]) -> list[str]:
             continue
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+            words += [flag, json.dumps(value)]
         else:
             words += [
                 word for each in (value if isinstance(value, list) else [value]) for word in (flag, str(each))
@@ -36,10 +43,6 @@ def words_of(operation: Operation, given: dict[str, Any]) -> list[str]:
 
 def by_mcp(daemon: RunningDaemon, operation: Operation, given: dict[str, Any]) -> tuple[bool, Any]:
     """Whether it went well, and the structured content: one request of the newest protocol, which needs no session."""
-    fields = operation.input.model_fields
-    arguments = {
-        wire_name(name, fields[name]) if name in fields else name: value for name, value in given.items()
-    }
     tool = f"att_{operation.name.replace('.', '_')}"
     about = {
         "protocolVersion": "2026-07-28",
@@ -47,7 +50,7 @@ def by_mcp(daemon: RunningDaemon, operation: Operation, given: dict[str, Any]) -
         "clientInfo": {"name": "t", "version": "1"},
     }
     meta = {f"io.modelcontextprotocol/{key}": value for key, value in about.items()}
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
+    params = {"name": tool, "arguments": _as_sent(operation, given), "_meta": meta}
     heads = {
         "Authorization": f"Bearer {daemon.token}",
         "Content-Type": "application/json",

@@ -70,7 +70,6 @@ CASES = [
     Case("runtime.start", NOBODY, "project_not_found"),
     Case("runtime.start", {**APP, "timeout": -1}, "invalid_request"),
     Case("runtime.restart", APP, before=run),
-    Case("runtime.restart", {"project_id": "new"}, "environment_not_built"),
     Case("runtime.status", APP, before=run),
     Case("runtime.status", NOBODY, "project_not_found"),
     Case("runtime.logs", {**APP, "limit": 5}),
@@ -81,7 +80,6 @@ CASES = [
     Case("runtime.logs", NOBODY, "project_not_found"),
     Case("runtime.logs.delete", APP),
     Case("runtime.logs.delete", {**APP, "cursor": "zzz"}, "bad_cursor"),
-    Case("runtime.eval", APP, "no_config"),
     Case("runtime.eval", {"project_id": "nat"}, "invalid_nat_config"),
     Case("runtime.eval", {"project_id": "evaluated"}, "eval_not_installed"),
     Case("runtime.stop", APP, before=run),
@@ -96,6 +94,7 @@ CASES = [
     Case("event.list", {"cursor": "zzz"}, "bad_cursor"),
     Case("event.list", {"limit": 1001}, "invalid_request"),
     Case("event.list_project", {**APP, "limit": 2, "order": "oldest"}),
+    Case("event.list_project", {**APP, "cursor": "zzz"}, "bad_cursor"),
     Case("event.list_project", NOBODY, "project_not_found"),
     Case("event.stream", {"after": 0, "limit": 2}),
     Case("event.stream", {"wait": 61}, "invalid_request"),
@@ -105,6 +104,11 @@ CASES = [
 ]
 
 # Operations without a cheap success here, and where it is proved.
-ELSEWHERE = {"runtime.eval": "tests/nat, with the real NAT"}
+ELSEWHERE: dict[str, str] = {}
+_HEADER = "tests/att/event/test_operations.py: it is said of a header of streams"
 # Errors that cannot be had here, or not cheaply, and where they are met: of every operation, or of one.
-ERRORS_ELSEWHERE: dict[str, str] = {}
+ERRORS_ELSEWHERE = {
+    "event.stream: bad_cursor": _HEADER,
+    "event.stream_project: bad_cursor": _HEADER,
+    "not_ready": "tests/att/http/test_app.py: it lasts as long as the start",
+}
