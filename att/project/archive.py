@@ -8,7 +8,9 @@ What was unpacked by then is the caller's to remove.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
+import lzma
 import os
 import stat
 import struct
@@ -61,10 +63,21 @@ class Unpacking:
                 self._tar(self._archive)
             else:
                 raise NotAnArchive("It is neither zip nor tar (plain, gz or bz2).")
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            struct.error,
+            lzma.LZMAError,
+        ) as error:
             raise NotAnArchive(f"The archive is damaged: {str(error)[:200]}.") from error
-        except (gzip.BadGzipFile, NotImplementedError, UnicodeDecodeError) as error:
+        except (gzip.BadGzipFile, NotImplementedError, ValueError, RecursionError) as error:
             raise NotAnArchive(f"The archive cannot be read: {str(error)[:200]}.") from error
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # these are of what unpacks, the others of our disk
+                raise
+            raise NotAnArchive(f"The archive is damaged: {str(error)[:200]}.") from error
         self._make_links()
         _plain_git(self._folder)
 

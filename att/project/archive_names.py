@@ -109,4 +109,6 @@ def _is_gits(parts: tuple[str, ...], kind: str) -> bool:
     first = folded.index(".git")
     if first == len(folded) - 1:
         return kind != "directory"
+    if folded[first + 1] in ("refs", "logs"):  # the names of branches decide nothing
+        return kind == "link"
     return kind == "link" or bool(_GITS.intersection(folded[first + 1 :]))

@@ -19,6 +19,7 @@ from typing import IO
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from att.project.archive_names import LIMITS, MIB
@@ -95,6 +96,12 @@ class Judged(AbstractResolver):
         if not self._local and is_local(address):
             raise AddressRefused(f"{host[:200]!r} is at {address}, which is a local address.")
 
+    def socket(self, address: AddrInfoType) -> socket.socket:
+        """A socket to connect with: whatever way an address was written, here it is what is really asked."""
+        family, kind, proto, _, where = address
+        self.judge(str(where[0]), str(where[0]))
+        return socket.socket(family, kind, proto)
+
     async def close(self) -> None:
         """Nothing is kept."""
 
@@ -103,7 +110,9 @@ async def fetch(url: str, target: IO[bytes], *, local: bool, report: Report) -> 
     """The archive at the URL, written to `target`."""
     judged = Judged(local)
     timeout = aiohttp.ClientTimeout(total=None, connect=_QUIET, sock_read=_QUIET)
-    connector = aiohttp.TCPConnector(resolver=judged, use_dns_cache=False, force_close=True)
+    connector = aiohttp.TCPConnector(
+        resolver=judged, use_dns_cache=False, force_close=True, socket_factory=judged.socket
+    )
     try:
         async with aiohttp.ClientSession(
             connector=connector,

@@ -38,6 +38,7 @@ _LEFT_OUT = (
     ".git/config",
     ".git/config.worktree",
     ".git/worktrees",
+    ".git/modules",
     ".git/objects/info/alternates",
 )
 

@@ -6,8 +6,10 @@ The archive holds a file for each job and, below folders, one for each step of i
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
+import zlib
 from typing import IO
 
 from att.git.forge.errors import LogGone
@@ -23,7 +25,15 @@ def read(file: IO[bytes]) -> tuple[bytes, int]:
     try:
         with zipfile.ZipFile(file) as archive:
             return _text(archive)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise LogGone("GitHub's archive of the log cannot be read.") from error
 
 

@@ -258,3 +258,43 @@ def test_a_project_is_called_as_its_archive() -> None:
     assert name_in("https://a.example/b/c-1.2.tar.gz?x=y.zip") == "c-1.2"
     assert name_in("/a/b.zip") == "b"
     assert checked_url("https://a.example:8443/x") == "https://a.example:8443/x"
+
+
+def many_long_names() -> bytes:
+    out = io.BytesIO()
+    for _ in range(3000):
+        out.write(
+            special("@", tarfile.GNUTYPE_LONGNAME, size=4).tobuf(tarfile.GNU_FORMAT)
+            + b"abc\0".ljust(512, b"\0")
+        )
+    return out.getvalue() + special("x", tarfile.REGTYPE).tobuf() + bytes(1024)
+
+
+def broken(packed: bytes) -> bytes:
+    middle = len(packed) // 2
+    return (
+        packed[:middle] + bytes(byte ^ 0xFF for byte in packed[middle : middle + 20]) + packed[middle + 20 :]
+    )
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(many_long_names(), id="names of names"),
+        pytest.param(broken(tarred([("a", os.urandom(9000))], "w:bz2")), id="bz2"),
+        pytest.param(broken(zipped({"a": os.urandom(9000)}, zipfile.ZIP_BZIP2)), id="bz2 in zip"),
+        pytest.param(broken(zipped({"a": os.urandom(9000)}, zipfile.ZIP_LZMA)), id="lzma in zip"),
+    ],
+)
+@on_a_loop
+async def test_a_damaged_archive_is_told_as_one_however_it_is_packed(tmp_path: Path, packed: bytes) -> None:
+    async with rooms(tmp_path) as house:
+        with pytest.raises(errors.NotAnArchive):
+            await download(house, file=put(house, packed), name="x")
+
+
+def test_a_branch_may_have_the_name_of_what_is_left_out() -> None:
+    contents = Contents(1000)
+    assert contents.entry(".git/refs/heads/config", "file") is not None
+    assert contents.entry(".git/modules/a/config", "file") is None
+    assert contents.entry(".git/refs/heads/link", "link") is None

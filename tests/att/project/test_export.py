@@ -41,6 +41,7 @@ def project(folder: Path) -> Path:
         ".git/HEAD": "ref: refs/heads/main\n",
         ".git/config": "[remote]\n\turl = https://me:SECRET@example.org\n",
         ".git/hooks/pre-commit": "#!/bin/sh\n",
+        ".git/modules/sub/config": "[remote]\n\turl = https://me:SECRET@example.org\n",
         ".git/objects/ab/cd": "o",
     }
     for name, content in files.items():

@@ -28,6 +28,9 @@ from tests.att.rooms import on_a_loop, rooms
         "2130706433",
         "[::ffff:127.0.0.1]",
         "169.254.169.254",
+        "１２７.0.0.1",  # digits of another width, which are made plain on the way
+        "127。0。0。1",
+        "①②⑦.0.0.1",
     ],
 )
 @on_a_loop
