@@ -96,6 +96,7 @@ CASES = [
 ELSEWHERE: dict[str, str] = {}
 ERRORS_ELSEWHERE = {
     "file_unavailable": "tests/att/code/test_refusals.py: nothing is refused to the superuser",
+    "searcher_missing": "tests/att/code/test_search.py: ripgrep is a part of the installation",
     "too_many_searches": "tests/att/code/test_refusals.py: a search waits for ten seconds first",
     **{
         f"code.{verb}: disk_full": "tests/att/code/test_refusals.py: it needs a disk that is full"

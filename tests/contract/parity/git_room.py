@@ -150,10 +150,9 @@ BRANCH = [
 ]
 AWAY = r.by_hand("remote", "set-url", "origin", "/etc")
 LOST = r.by_hand("remote", "set-url", "origin", "../nowhere.git")
-BEHIND = r.theirs(a_txt="one, there\n")
 EXCHANGE = [
-    Case("git.fetch", HELD, before=held(BEHIND), anew=NEW),
-    Case("git.fetch", HELD, "repository_locked", held(BEHIND, r.locked("refs/remotes/origin/main"))),
+    Case("git.fetch", HELD, before=held(r.behind), anew=NEW),
+    Case("git.fetch", HELD, "repository_locked", held(r.behind, r.locked("refs/remotes/origin/main"))),
     *(
         Case(f"git.{word}", {**HELD, "remote": "nowhere"}, "no_remote", held())
         for word in ("fetch", "pull", "push")
@@ -168,19 +167,23 @@ EXCHANGE = [
         Case(f"git.{word}", {**HELD, "branch": "a..b"}, "invalid_branch_name", held())
         for word in ("pull", "push")
     ),
-    Case("git.pull", HELD, before=held(BEHIND), anew=NEW),
+    Case("git.pull", HELD, before=held(r.behind), anew=NEW),
     Case("git.pull", {**HELD, "branch": "nowhere"}, "remote_branch_missing", held()),
     Case("git.pull", HELD, "no_upstream", held(r.by_hand("branch", "--unset-upstream"))),
-    Case("git.pull", HELD, "diverged", held(BEHIND, r.made(b_txt="two, here\n"))),
-    Case("git.pull", HELD, "dirty_tree", held(BEHIND, CHANGED)),
-    Case("git.pull", {**HELD, "mode": "merge"}, "merge_conflict", held(BEHIND, r.made(a_txt="one, here\n"))),
+    Case("git.pull", HELD, "diverged", held(r.behind, r.made(b_txt="two, here\n"))),
+    Case("git.pull", HELD, "dirty_tree", held(r.behind, CHANGED)),
+    Case(
+        "git.pull", {**HELD, "mode": "merge"}, "merge_conflict", held(r.behind, r.made(a_txt="one, here\n"))
+    ),
     Case("git.pull", HELD, "operation_in_progress", held(r.merging)),
     Case("git.pull", {**HELD, "branch": "odd"}, "unknown_revision", held(r.odd_branch)),
     Case("git.push", HELD, before=held(r.made(b_txt="two, here\n")), anew=NEW),
     Case("git.push", {**HELD, "branch": "nowhere"}, "branch_missing", held()),
     Case("git.push", HELD, "no_commits", held(r.empty)),
-    Case("git.push", HELD, "non_fast_forward", held(BEHIND, r.made(b_txt="two, here\n"))),
-    Case("git.push", {**HELD, "force_with_lease": True}, "lease_lost", held(BEHIND, r.made(b_txt="two\n\n"))),
+    Case("git.push", HELD, "non_fast_forward", held(r.behind, r.made(b_txt="two, here\n"))),
+    Case(
+        "git.push", {**HELD, "force_with_lease": True}, "lease_lost", held(r.behind, r.made(b_txt="two\n\n"))
+    ),
     Case(
         "git.push",
         HELD,

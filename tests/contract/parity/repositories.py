@@ -15,6 +15,7 @@ from tests.contract.parity.programs import git_again
 from tests.daemon import RunningDaemon
 
 HELD = {"project_id": "held"}
+FURTHER = "further.git"
 Change = Callable[[Path], object]
 Before = Callable[[RunningDaemon], None]
 
@@ -42,18 +43,30 @@ def held(*changes: Change, then: Before = git_again) -> Before:
 def _make(model: Path) -> None:
     folder, remote = model / "held", model / "held-remote.git"
     folder.mkdir(parents=True)
-    git(folder, "init", "-q")
+    git(folder, "init", "-q", "--template=")
     commit(folder, {"a.txt": "one\n", ".gitignore": "ignored\n", "ignored": "", "data.bin": b"\0\xff"})
     git(folder, "branch", "side")
     git(folder, "switch", "-q", "-c", "ahead")
     commit(folder, {"a.txt": "one, ahead\n"})
     git(folder, "switch", "-q", "main")
     commit(folder, {"b.txt": "two\n", "folder/c.txt": "three\n"})
-    git(model, "clone", "-q", "--bare", str(folder), str(remote))
+    git(model, "clone", "-q", "--bare", "--template=", str(folder), str(remote))
     git(remote, "branch", "-D", "ahead")
     git(folder, "remote", "add", "origin", "../held-remote.git")
     git(folder, "fetch", "-q")
     git(folder, "branch", "-q", "--set-upstream-to", "origin/main")
+    git(folder, "repack", "-q", "-a", "-d")
+    _make_further(remote, model.with_name(FURTHER))
+
+
+def _make_further(remote: Path, further: Path) -> None:
+    """The remote as it is when somebody else has pushed."""
+    shutil.copytree(remote, further)
+    other = further.with_suffix(".other")
+    git(further.parent, "clone", "-q", str(further), str(other))
+    commit(other, {"a.txt": "one, there\n"})
+    git(other, "push", "-q", "origin", "main")
+    shutil.rmtree(other)
 
 
 def commit(folder: Path, files: dict[str, str | bytes]) -> None:
@@ -151,18 +164,11 @@ def in_conflict(folder: Path) -> None:
     raise AssertionError("there is no conflict")
 
 
-def theirs(**files: str) -> Change:
-    """The remote has a commit that is not here."""
-
-    def change(folder: Path) -> None:
-        other = folder.with_name("held-other")
-        shutil.rmtree(other, ignore_errors=True)
-        git(folder.parent, "clone", "-q", str(folder.with_name("held-remote.git")), str(other))
-        commit(other, {name.replace("_", "."): text for name, text in files.items()})
-        git(other, "push", "-q", "origin", "main")
-        shutil.rmtree(other)
-
-    return change
+def behind(folder: Path) -> None:
+    """The remote has a commit that is not here, which changes a.txt."""
+    remote = folder.with_name("held-remote.git")
+    shutil.rmtree(remote)
+    shutil.copytree(folder.parents[2] / FURTHER, remote)
 
 
 def odd_branch(folder: Path) -> None:
