@@ -112,7 +112,10 @@ def _trimmed(line: str) -> str:
 
 
 def _translated(text: str, whole: bool) -> str | None:
-    """As a regular expression that gives each star back at most once, so that no pattern takes long."""
+    """As a regular expression that gives each star back at most once, so that no pattern takes long.
+
+    git looks at what stands before the first star by itself, so two stars behind plain text are as good as behind a slash.
+    """
     runs: list[list[str]] = [[""]]  # between `**/`, what stands between single stars
     last = ""  # what joins the last run to those before
     at = 0
@@ -123,11 +126,11 @@ def _translated(text: str, whole: bool) -> str | None:
             end = at + len(text[at:]) - len(text[at:].lstrip("*"))
             if (
                 whole
-                and end - at == 2
-                and (at == 0 or text[at - 1] == "/")
+                and end - at > 1
+                and (at == 0 or text[at - 1] == "/" or not re.search(r"[*?\[\\]", text[:at]))
                 and text[end : end + 1] in ("", "/")
             ):
-                last = "(?:.*/)?" if end < len(text) else ".+"
+                last = "(?:.*/)?" if end < len(text) else ".+" if at == 0 or text[at - 1] == "/" else ".*"
                 runs.append([""])
                 end += 1
             else:

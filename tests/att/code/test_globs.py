@@ -30,3 +30,8 @@ def test_no_pattern_takes_long_on_a_deep_path() -> None:
     for pattern in ("**/*/" * 30 + "zzz", "**/a/" * 30 + "zzz", "**/" * 300 + "zzz", "**/*a*/" * 60 + "*zzz"):
         assert Rules([pattern]).decide(path, "f.py", False) is None
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("pattern", "path"), [("a**/.py", "a.py"), ("****/b", "x/b"), ("x/a**", "x/a")])
+def test_many_stars_mean_what_they_mean_to_git(pattern: str, path: str) -> None:
+    assert Rules([pattern]).decide(path, path.rpartition("/")[2], False) is True
