@@ -18,7 +18,15 @@ from att.problems import Problem
 from att.rooms import catalogue
 from tests.att.runtime import places
 from tests.contract.house import ALIVE, PAUSE, nothing_changes, refused
-from tests.contract.parity import code_room, daemons_own, first_rooms, git_room, programs
+from tests.contract.parity import (
+    code_room,
+    daemons_own,
+    first_rooms,
+    git_room,
+    programs,
+    project_room,
+    runtime_room,
+)
 from tests.contract.parity.case import Case, nothing, same_each_time
 from tests.contract.parity.doors import by_http, by_mcp, words_of
 from tests.contract.parity.first_rooms import not_building
@@ -27,7 +35,7 @@ from tests.daemon import RunningDaemon, running
 OPERATIONS = list(catalogue())
 MAKING = ("project.create", "project.download")  # that it came to nothing is told as an event
 OWN = {"follow", "wait", "yes", "help", "output"}
-ROOMS = (first_rooms, daemons_own, code_room, git_room)
+ROOMS = (first_rooms, daemons_own, code_room, git_room, project_room, runtime_room)
 CASES = [case for room in ROOMS for case in room.CASES]
 ELSEWHERE = {name: where for room in ROOMS for name, where in room.ELSEWHERE.items()}
 ERRORS_ELSEWHERE = {told: where for room in ROOMS for told, where in room.ERRORS_ELSEWHERE.items()}
