@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
@@ -137,13 +136,13 @@ class Asking:
             faults.extend(
                 _fault(where, "body", _TOO_LARGE) for where in islice(_uncountable(data, ""), MOST_FAULTS)
             )
-        unknown = data.keys() - self._body
-        if self._gate is None:
-            faults.extend(_fault(name, "body", _UNKNOWN) for name in sorted(nsmallest(MOST_FAULTS, unknown)))
-        elif len(unknown) > MOST_FAULTS:  # the gate would make an object of each
-            raise invalid([_fault(name, "body", _UNKNOWN) for name in nsmallest(MOST_FAULTS, unknown)])
+        unknown = sorted(islice((name for name in data if name not in self._body), MOST_FAULTS))
+        if self._gate is None or len(unknown) == MOST_FAULTS:  # of a million, the gate would tell a million
+            faults.extend(_fault(name, "body", _UNKNOWN) for name in unknown)
+        if len(unknown) == MOST_FAULTS:
+            raise invalid(faults)
         self._check_body(raw, faults)
-        values.update((name, value) for name, value in data.items() if name not in unknown)
+        values.update((name, value) for name, value in data.items() if name in self._body)
 
     def _check_body(self, raw: bytes, faults: list[Fault]) -> None:
         if self._gate is not None:
