@@ -29,6 +29,7 @@ from att.access import Access, Grant, read_or_make_token
 from att.config import EXIT_CONFIG, Address, BadSettings, Settings
 from att.event.journal import Journal
 from att.event.log import EventLog
+from att.git.forge.forges import Forges
 from att.ground import BACKLOG, keeper_id, listen, prepare_home, take
 from att.health.models import Status
 from att.health.pulse import Pulse
@@ -255,7 +256,7 @@ class Daemon:
         bound = catalogue().bind({**known, Releases: releases, **bench})
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
         open_door(app, Door(bound, access, settings, bench[Offer], events, self.metrics))
-        app.on_shutdown.append(lambda _: _end_waits(logs, bench[Runs]))
+        app.on_shutdown.append(lambda _: _end_waits(logs, events, bench[Runs], bench[Forges]))
         return runtime, app
 
     async def _keeper(self, logs: Logs) -> LocalKeeper | LauncherKeeper:
@@ -338,9 +339,10 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
     await server.hear_out()
 
 
-async def _end_waits(logs: Logs, runs: Runs) -> None:
+async def _end_waits(logs: Logs, *rooms: EventLog | Runs | Forges) -> None:
     logs.end_waits()
-    runs.leave()
+    for room in rooms:
+        room.leave()
 
 
 def _database(settings: Settings) -> str:

@@ -58,6 +58,8 @@ class EventLog:
         self._committed = asyncio.Event()
         self._news = asyncio.Event()  # replaced whenever it is set: whoever holds the old one wakes
         self._closed = False
+        self._leaving = False
+        self._waits: set[asyncio.Timeout] = set()
         self._unwatch: Callable[[], None] = store.watch(self._committed.set)
 
     async def append(
@@ -103,13 +105,13 @@ class EventLog:
         found = await self._read_after(start, project_id, types, limit)
         if not found and wait > 0:
             with suppress(TimeoutError):
-                async with (
-                    asyncio.timeout(wait),
-                    aclosing(self.follow(start, project_id=project_id, types=types)) as new,
-                ):
-                    async for block in new:
-                        found = block[:limit]
-                        break
+                async with asyncio.timeout(0 if self._leaving else wait) as limited:
+                    self._waits.add(limited)
+                    try:
+                        async with aclosing(self.follow(start, project_id=project_id, types=types)) as new:
+                            found = (await anext(new, []))[:limit]
+                    finally:
+                        self._waits.discard(limited)
         return NewEvents(events=found, last_id=found[-1].id if found else start)
 
     async def follow(
@@ -168,6 +170,12 @@ class EventLog:
         known = select(projects.c.id).where(projects.c.id == project_id)
         if await self._store.read(lambda connection: connection.execute(known).scalar()) is None:
             raise ProjectNotFound(f"There is no project {project_id[:64]!r}.")
+
+    def leave(self) -> None:
+        """The daemon is about to leave: whoever waits for a first event is answered now."""
+        self._leaving = True
+        for wait in self._waits:
+            wait.reschedule(0)
 
     async def aclose(self) -> None:
         """End all followers."""

@@ -72,6 +72,7 @@ class Runs:
         self._boards: OrderedDict[str, Board] = OrderedDict()  # of runs that ended a short while ago
         self._leaving = asyncio.Event()
         self._beginning: set[asyncio.Task[None]] = set()
+        self._end: asyncio.Task[None] | None = None
         projects.before_delete.append(self._let_go_of)
 
     def register(
@@ -200,14 +201,23 @@ class Runs:
                 yield block
 
     def leave(self) -> None:
-        """The daemon is about to leave: nothing new begins, nobody waits any longer, work pauses at its next step."""
+        """The daemon is about to leave: nothing new begins, nobody waits any longer, work pauses at its next step.
+
+        What comes to none in time is cut off, while the daemon still answers what it was asked.
+        """
         self._leaving.set()
         for live in self._live.values():
             live.halt()
+        if self._end is None:
+            self._end = asyncio.create_task(self._ending(), name="runs end")
 
     async def aclose(self) -> None:
         """End this life's part in all runs; the next one goes on where that can be."""
         self.leave()
+        if self._end is not None:
+            await self._end
+
+    async def _ending(self) -> None:
         await self._gone(self._to_checkpoint)
         for live in list(self._live.values()):
             live.want(Wish.PAUSE)

@@ -79,6 +79,7 @@ class Checks:
         self._wake = asyncio.Event()
         self._news: dict[str, asyncio.Event] = {}
         self._dispatcher: asyncio.Task[None] | None = None
+        self._ending: list[asyncio.Task[None]] | None = None
 
     async def open(self) -> None:
         """Clear what a dead daemon left, queue again what it ran, and begin."""
@@ -89,16 +90,22 @@ class Checks:
             await self._end(check_id, Conclusion.CANCELLED, BY_ITSELF, reason=reason)
         self._dispatcher = asyncio.create_task(self._dispatch(), name="forge-checks")
 
-    async def aclose(self) -> None:
-        """Stop; what runs is begun anew in the next life."""
-        tasks = [under.task for under in self._under.values()]
-        tasks += [self._dispatcher] if self._dispatcher else []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    def leave(self) -> None:
+        """The daemon is about to leave: nobody waits for output any longer, and what runs is told to end, once: a second
+        word would cut off the ending of its processes."""
+        if self._ending is None:
+            self._ending = [under.task for under in self._under.values()]
+            self._ending += [self._dispatcher] if self._dispatcher else []
+            for task in self._ending:
+                task.cancel()
         for event in self._news.values():
             event.set()
+
+    async def aclose(self) -> None:
+        """Stop; what runs is begun anew in the next life."""
+        self.leave()
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def notice(self, project_id: str, found: Found) -> None:
         """Queue a check for each open pull request whose newest commit has none."""
@@ -153,7 +160,7 @@ class Checks:
             if found is None and over and row["started_at"]:
                 raise LogGone(f"The output of the check {ask.run} is not kept any more.")
             left = deadline - time.monotonic()
-            if over or left <= 0 or (found is not None and found.text):
+            if over or left <= 0 or self._ending is not None or (found is not None and found.text):
                 break
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):

@@ -73,6 +73,10 @@ class Forges:
         self._projects.before_delete.append(self._before_delete)
         await self.checks.open()
 
+    def leave(self) -> None:
+        """The daemon is about to leave."""
+        self.checks.leave()
+
     async def aclose(self) -> None:
         await self.checks.aclose()
         if self._client is not None:
