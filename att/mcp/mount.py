@@ -116,8 +116,9 @@ class Mounted:
     def _made(self) -> tuple[StreamableHTTPSessionManager, Any]:
         """Everything that is slow to load."""
         import mcp.server.streamable_http  # noqa: F401
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
         from mcp.server.transport_security import TransportSecuritySettings
+
+        from att.mcp.sessions import Sessions
 
         given: Any = self._load()
         server: Server[Any] = getattr(given, "_lowlevel_server", given)  # what an MCPServer wraps
@@ -127,7 +128,7 @@ class Mounted:
             allowed_hosts=list(settings.hosts or ()),
             allowed_origins=list(settings.origins),
         )
-        manager = StreamableHTTPSessionManager(
+        manager = Sessions(
             server,
             event_store=settings.events,
             json_response=settings.json_answers,

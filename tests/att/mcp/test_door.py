@@ -352,3 +352,20 @@ async def test_no_stream_begins_while_the_daemon_stops_but_calls_are_answered(tm
             await response.read()
         async with http.post("/mcp", json=message("ping"), headers=heads(Mcp_Session_Id=mine)) as response:
             assert response.status == 200
+
+
+@on_a_loop
+async def test_who_opens_very_many_sessions_loses_only_their_own(tmp_path: Path) -> None:
+    async with house(tmp_path) as there, there.raw() as http:
+        mine = await session(http)
+        theirs = [await session(http, READER) for _ in range(260)]
+        assert (await lists(http, OWNER, mine), await lists(http, READER, theirs[0])) == (200, 404)
+        assert await lists(http, READER, theirs[-1]) == 200
+
+
+async def lists(http: aiohttp.ClientSession, token: str, one: str) -> int:
+    async with http.post(
+        "/mcp", json=message("tools/list"), headers=heads(token, Mcp_Session_Id=one)
+    ) as response:
+        await response.read()
+        return response.status

@@ -74,15 +74,35 @@ async def test_names_that_are_not_ours_are_refused_when_they_are_given() -> None
 
 
 @on_a_loop
-async def test_sessions_are_bounded_and_an_idle_one_is_forgotten() -> None:
+async def test_sessions_are_bounded_and_the_one_that_was_left_alone_longest_makes_room() -> None:
     app = web.Application()
-    mount(app, server(), settings=McpSettings(max_sessions=2, idle_timeout=0.3))
+    mount(app, server(), settings=McpSettings(max_sessions=2))
     async with served(app) as http:
-        first, second, third = [await opened(http) for _ in range(3)]
-        assert (first[0], second[0], third[0]) == (200, 200, 503)
-        assert await lists(http, second[1]) == 200
-        await eventually(lambda: _free(http))  # asks for a new one only, so that the old ones stay idle
-        assert 404 in [await lists(http, one) for one in (first[1], second[1])]
+        first, second = [await opened(http) for _ in range(2)]
+        assert await lists(http, first[1]) == 200
+        third = await opened(http)
+        assert (first[0], second[0], third[0]) == (200, 200, 200)
+        assert [await lists(http, one[1]) for one in (first, second, third)] == [200, 404, 200]
+        async with _listening(http, first[1]), _listening(http, third[1]):  # none of them is idle now
+            assert (await opened(http))[0] == 503
+        await eventually(lambda: _free(http))
+
+
+def _listening(http: aiohttp.ClientSession, one: str) -> Any:
+    return http.get("/mcp", headers=heads(None, Mcp_Session_Id=one))
+
+
+@on_a_loop
+async def test_an_idle_session_is_forgotten() -> None:
+    app = web.Application()
+    mount(app, server(), settings=McpSettings(idle_timeout=0.3))
+    async with served(app) as http:
+        one = (await opened(http))[1]
+        assert await lists(http, one) == 200
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await eventually(lambda: loop.time() - began > 0.4)  # asking for it would keep it
+        assert await lists(http, one) == 404
 
 
 async def _free(http: aiohttp.ClientSession) -> bool:
