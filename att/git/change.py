@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from att.confine import TEMPORARY
 from att.confine_errors import PathOutsideProject
 from att.confine_walk import is_git, parts_of
 from att.git import log, names
@@ -62,6 +63,16 @@ async def _stage(repository: Repository, paths: Sequence[str], *flags: str) -> N
         await repository.run(*words, "--pathspec-from-file=-", "--pathspec-file-nul", stdin=listed)
     else:
         await repository.run(*words, "--", ".")
+        await _without_drafts(repository)
+
+
+async def _without_drafts(repository: Repository) -> None:
+    """Not what the code room is writing just now, nor what a kill left of it."""
+    listed = (await repository.run("ls-files", "-z")).out.split(b"\0")
+    drafts = [path for path in listed if path.rpartition(b"/")[2].startswith(TEMPORARY.encode())]
+    if drafts:
+        words = ("rm", "--cached", "--quiet", "--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+        await repository.run(*words, stdin=b"\0".join(drafts))
 
 
 def confined(path: str) -> str:

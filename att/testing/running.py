@@ -166,7 +166,7 @@ class Running:
         data = await asyncio.to_thread(_content, report)
         threshold = self.prepared.threshold
         if data is not None:
-            self._coverage = coverage.read(data, threshold)
+            self._coverage = await asyncio.to_thread(coverage.read, data, threshold)
         elif threshold is not None:  # nothing was measured
             self._coverage = Coverage(percent=0.0, threshold=threshold, met=threshold <= 0)
 

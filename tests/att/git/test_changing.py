@@ -349,3 +349,13 @@ async def _round_trip(h: House, name: str) -> None:
     await h.branch(name, "rename", new_name=f"new/{name}" if name != "new" else "newer")
     await h.branch(f"new/{name}" if name != "new" else "newer", "delete", force=True)
     assert [b.name for b in (await h.branches()).branches] == ["main"]
+
+
+@on_a_loop
+async def test_a_file_that_is_being_written_is_not_staged_with_all(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        h.write("a")
+        (h.folder / "sub").mkdir()
+        h.write("sub/.att-writing-0123456789abcdef", "half")
+        assert [f.path for f in (await h.add(all=True)).staged] == ["a"]
+        assert (h.folder / "sub/.att-writing-0123456789abcdef").read_text() == "half"
