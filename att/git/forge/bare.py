@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from att.git.command import git
 from att.git.errors import GitFailed, RemoteRefused
 from att.git.forge import work
 from att.git.forge.remote import local_path
+from att.git.forge.said import git
 from att.git.place import LeadsElsewhere, find
 from att.project.files import remove_tree
 from att.project.models import Project

@@ -50,6 +50,14 @@ class Refused(Exception):
         return refusal(self.status, self.message, self.errors, what)
 
 
+class Moved(Refused):
+    """GitHub sends one elsewhere, where only `location` looks."""
+
+    def __init__(self, status: int, location: str, attempts: int) -> None:
+        super().__init__(status, "it is at another place now", None, attempts)
+        self.location = location
+
+
 class _Kept(OrderedDict[str, Any]):
     """The newest answers with their ETags."""
 
@@ -156,8 +164,8 @@ class Client:
             self._hold_back()
             try:
                 return Answer(await self._once(method, path, values, data), attempt)
-            except RedirectionException:
-                raise
+            except RedirectionException as error:
+                raise Moved(int(error.status_code), error.headers.get("location", ""), attempt) from None
             except HTTPException as error:
                 status, message = int(error.status_code), str(error)
                 answer: rules.Answer = rules.decide(
@@ -190,8 +198,8 @@ class Client:
         """Where GitHub sends one for a file; `LogGone` when it has none any more."""
         try:
             await self.ask("GET", path, values)
-        except RedirectionException as moved:
-            return urljoin(self.base_url, moved.headers["location"])
+        except Moved as moved:
+            return urljoin(self.base_url, moved.location)
         except Refused as refused:
             if refused.status in (404, 410):
                 raise LogGone("GitHub does not have this log (any more).") from None

@@ -136,19 +136,18 @@ ALWAYS = (
     NoForge,
     ForgeUnauthorized,
     ForgeTokenMissing,
-    ForgeNotFound,
     ForgeUnreachable,
     ForgeRefused,
     git.NotARepository,
     git.RepositoryElsewhere,
-    git.RemoteRefused,
     git.GitMissing,
     git.GitFailed,
     git.GitTimedOut,
     git.OutputTooLarge,
     DirectoryMissing,
-    DiskFull,
     RateLimited,
     InvalidForgeSettings,
 )
 """What each operation of the forge can answer with."""
+BRANCHES = (git.RemoteRefused, DiskFull)
+"""What those can answer with besides that look at the branches, for which objects and checks are made."""

@@ -166,6 +166,7 @@ class Local:
         return done
 
     async def close(self, number: int, call: Call) -> PullRequest:
+        await self._bare()
         async with self.lock:
             row = await self._open(number)
 
@@ -183,11 +184,11 @@ class Local:
         return ReviewList(reviews=rows.reviews_of(await self._row(number)))
 
     async def review(self, ask: AddReview, call: Call) -> Review:
+        bare = await self._bare()
         async with self.lock:
             row = await self._open(ask.number)
             if row["author"] == call.actor and ask.verdict is not Verdict.COMMENT:
                 raise OwnReview(f"Pull request {ask.number} was made by {call.actor}.")
-            bare = await self._bare()
             made = Review(
                 id=secrets.token_hex(6),
                 number=ask.number,

@@ -29,6 +29,7 @@ from att.git.forge.models import (
 )
 from att.git.room import room
 from att.problems import BadCursor, Conflict, InvalidRequest
+from att.store.errors import DiskFull
 
 if TYPE_CHECKING:
     from att.git.forge.forges import Forges
@@ -53,7 +54,7 @@ _FOLLOW_WAIT = 20.0
     "GET",
     _CHECKS,
     effect=Effect.READ,
-    errors=(*errors.ALWAYS, errors.PullNotFound, BadCursor),
+    errors=(*errors.ALWAYS, *errors.BRANCHES, errors.ForgeNotFound, errors.PullNotFound, BadCursor),
     name="git.actions",
 )
 async def actions(ask: ListChecks, forges: Forges) -> CheckPage:
@@ -107,7 +108,7 @@ async def action_logs(ask: ReadCheckLog, forges: Forges) -> CheckLog:
     "POST",
     _CHECKS + "/{run}/cancel",
     effect=Effect.WRITE,
-    errors=(*errors.ALWAYS, errors.CheckNotFound, errors.CheckNotRunning),
+    errors=(*errors.ALWAYS, DiskFull, errors.ForgeNotFound, errors.CheckNotFound, errors.CheckNotRunning),
     name="git.actions.cancel",
 )
 async def cancel_action(ask: OneCheck, call: Call, forges: Forges) -> Check:
@@ -119,7 +120,7 @@ async def cancel_action(ask: OneCheck, call: Call, forges: Forges) -> Check:
     "POST",
     _CHECKS + "/{run}/rerun",
     effect=Effect.WRITE,
-    errors=(*errors.ALWAYS, errors.CheckNotFound, errors.CheckRunning),
+    errors=(*errors.ALWAYS, DiskFull, errors.ForgeNotFound, errors.CheckNotFound, errors.CheckRunning),
     name="git.actions.rerun",
 )
 async def rerun_action(ask: OneCheck, call: Call, forges: Forges) -> Check:
@@ -134,6 +135,8 @@ async def rerun_action(ask: OneCheck, call: Call, forges: Forges) -> Check:
     status=201,
     errors=(
         *errors.ALWAYS,
+        *errors.BRANCHES,
+        errors.ForgeNotFound,
         errors.BranchNotOnForge,
         errors.NothingToMerge,
         errors.PullExists,
@@ -147,7 +150,13 @@ async def create_pull(ask: CreatePull, call: Call, forges: Forges) -> PullReques
     return await (await forges.of(ask.project_id)).create(ask, call)
 
 
-@room.operation("GET", _PULLS, effect=Effect.READ, errors=(*errors.ALWAYS, BadCursor), name="git.pr.list")
+@room.operation(
+    "GET",
+    _PULLS,
+    effect=Effect.READ,
+    errors=(*errors.ALWAYS, *errors.BRANCHES, errors.ForgeNotFound, BadCursor),
+    name="git.pr.list",
+)
 async def list_pulls(ask: ListPulls, forges: Forges) -> PullPage:
     """List the pull requests, newest first."""
     return await (await forges.of(ask.project_id)).pulls(ask)
@@ -157,7 +166,7 @@ async def list_pulls(ask: ListPulls, forges: Forges) -> PullPage:
     "POST",
     _PULLS + "/merge",
     effect=Effect.WRITE,
-    errors=(*errors.ALWAYS, errors.PullNotFound, *_HELD_BACK),
+    errors=(*errors.ALWAYS, *errors.BRANCHES, errors.ForgeNotFound, errors.PullNotFound, *_HELD_BACK),
     positional=("project_id", "number"),
     name="git.pr.merge",
 )
@@ -170,7 +179,7 @@ async def merge_pull(ask: MergePull, call: Call, forges: Forges) -> Merged:
     "POST",
     _PULLS + "/close",
     effect=Effect.WRITE,
-    errors=(*errors.ALWAYS, errors.PullNotFound, errors.PullNotOpen),
+    errors=(*errors.ALWAYS, *errors.BRANCHES, errors.ForgeNotFound, errors.PullNotFound, errors.PullNotOpen),
     positional=("project_id", "number"),
     name="git.pr.close",
 )
@@ -198,7 +207,14 @@ async def list_reviews(ask: OnePull, forges: Forges) -> ReviewList:
     _PULLS + "/reviews",
     effect=Effect.WRITE,
     status=201,
-    errors=(*errors.ALWAYS, errors.PullNotFound, errors.PullNotOpen, errors.OwnReview),
+    errors=(
+        *errors.ALWAYS,
+        *errors.BRANCHES,
+        errors.ForgeNotFound,
+        errors.PullNotFound,
+        errors.PullNotOpen,
+        errors.OwnReview,
+    ),
     positional=("project_id", "number"),
     name="git.pr.review.create",
 )
@@ -215,7 +231,7 @@ async def add_review(ask: AddReview, call: Call, forges: Forges) -> Review:
     "GET",
     _PULLS + "/{number}",
     effect=Effect.READ,
-    errors=(*errors.ALWAYS, errors.PullNotFound),
+    errors=(*errors.ALWAYS, *errors.BRANCHES, errors.PullNotFound),
     name="git.pr.get",
 )
 async def get_pull(ask: OnePull, forges: Forges) -> PullRequest:

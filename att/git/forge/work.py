@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from att.git.command import git
 from att.git.errors import DetachedHead, GitFailed, NotARepository, RepositoryElsewhere
+from att.git.forge.said import git, told
 from att.git.place import LeadsElsewhere, find
 from att.problems import Problem
 
@@ -69,7 +69,7 @@ async def merged_tree(repository: Path, base: str, head: str) -> tuple[str, list
     if done.code not in (0, 1):
         if "unrelated histories" in done.err:
             return "", []
-        raise GitFailed(f"git merge-tree said: {done.err[-600:]}", git_code=done.code, err=done.err)
+        raise told(GitFailed(f"git merge-tree said: {done.err[-600:]}", git_code=done.code, err=done.err))
     tree, *files = done.text.rstrip("\0").split("\0")
     return tree, None if done.code == 0 else sorted(set(files))
 
