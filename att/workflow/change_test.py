@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from att.catalogue import Call
 from att.confine import Inside
 from att.event.log import EventLog
+from att.git.change import kept
 from att.git.errors import EmptyMessage, InvalidMessage
 from att.problems import Problem
 from att.project.projects import Projects
@@ -224,8 +225,9 @@ def _places(folder: Path) -> list[Path]:
 def _message(text: str) -> None:
     if not text.strip():
         raise EmptyMessage("The message is empty.", fields=[{"field": "message", "message": "is empty"}])
-    if "\0" in text:
-        raise InvalidMessage("It holds NUL.", fields=[{"field": "message", "message": "holds NUL"}])
+    if not kept(text):
+        why = "holds NUL or a character that is none"
+        raise InvalidMessage(f"The message {why}.", fields=[{"field": "message", "message": why}])
 
 
 def _moment(stamp: str) -> str:

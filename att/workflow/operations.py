@@ -124,7 +124,7 @@ async def resume(ask: ResumeRun, call: Call, runs: Runs) -> Run:
         DirectoryMissing,
         *(PathOutsideProject, InvalidPath, FileMissing, FileUnavailable, GitInternals, NotAFile),
         *(git.GitMissing, git.GitFailed, git.GitTimedOut, git.OutputTooLarge, git.RepositoryElsewhere),
-        *(git.RepositoryDamaged, git.NotARepository, git.RepositoryAbove, git.IndexLocked),
+        *(git.RepositoryDamaged, git.NotARepository, git.RepositoryAbove),
         *(git.MergeInProgress, git.DetachedHead, git.InvalidBranch, git.BranchExists),
         *(git.EmptyMessage, git.InvalidMessage),
         *(errors.FilesDirty, errors.PatchRefused, errors.NothingToChange, errors.InvalidChange),

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import errno
 import hashlib
 import os
 import shutil
 import stat
 from pathlib import Path
 
-from att.confine import FileMissing, Inside, PathOutsideProject
+from att.confine import FileMissing, FileUnavailable, Inside, PathOutsideProject
 from att.git.command import git
 from att.git.errors import GitFailed
+from att.store.errors import DiskFull
 from att.workflow.changes import Change, ChangeTest
 from att.workflow.errors import InvalidChange, NothingToChange, PatchRefused
 from att.workflow.tree import Entry, missing_folders, real_path, save
@@ -29,11 +31,15 @@ MOST_PATHS = 1000
 async def survey(folder: Path, place: Path, ask: ChangeTest) -> list[Entry]:
     """All paths of the change. `place` is made anew and holds `before-N` and `after-N` of each."""
     inside = Inside(folder)
-    await asyncio.to_thread(_empty, place)
-    if ask.patch is None:
-        found = await asyncio.to_thread(_of_changes, inside, place, ask.changes)
-    else:
-        found = await _of_patch(inside, place, ask.patch)
+    try:
+        await asyncio.to_thread(_empty, place)
+        if ask.patch is None:
+            found = await asyncio.to_thread(_of_changes, inside, place, ask.changes)
+        else:
+            found = await _of_patch(inside, place, ask.patch)
+    except OSError as error:
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else FileUnavailable
+        raise kind(f"How the files are now cannot be kept: {error.strerror or error}.") from error
     if not any(entry.before != entry.after for entry in found):
         raise NothingToChange("Every file is as it is to be already.")
     return found
