@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from att.confine import Inside
+from att.confine import FileMissing, Inside
 from att.debug import profiles, showing
 from att.debug.errors import MalformedProfile, NoProfile
 from att.debug.joining import Entry
@@ -133,29 +136,28 @@ def _positions(log: Log, reading: Reading, found: Found) -> dict[str, Any]:
 
 
 def _profile(ask: ReadProfile, folder: Path) -> Profile:
-    into = _output(ask, folder)
-    there = [name for name in profiles.FILES if (into / name).is_file()]
+    inside = Inside(folder)
+    into = _output(ask, folder, inside)
+    there = _there(inside, into)
     if not any(name in there for name in (profiles.STEPS, profiles.INFERENCE)):
-        shown = str(into.relative_to(folder)) if into.is_relative_to(folder) else str(into)
-        raise NoProfile(f"There are no files of a profiler in {shown}.", looked_in=shown)
-    newest = max((into / name).stat().st_mtime for name in there)
+        raise NoProfile(f"There are no files of a profiler in {into}.", looked_in=into)
+    newest = max(there.values())
     found = profiles.read(
-        _text(into / profiles.STEPS) if profiles.STEPS in there else None,
-        _text(into / profiles.INFERENCE) if profiles.INFERENCE in there else None,
+        _text(inside, into, profiles.STEPS) if profiles.STEPS in there else None,
+        _text(inside, into, profiles.INFERENCE) if profiles.INFERENCE in there else None,
         ask.limit,
     )
     return Profile(
         project_id=ask.project_id,
-        folder=str(into.relative_to(folder)),
+        folder=into,
         measured_at=stamp(datetime.fromtimestamp(newest, UTC)),
-        files=there,
+        files=list(there),
         **found,
     )
 
 
-def _output(ask: ReadProfile, folder: Path) -> Path:
+def _output(ask: ReadProfile, folder: Path, inside: Inside) -> str:
     """The folder of the results, which must lie in the project."""
-    inside = Inside(folder)
     named = ask.folder
     if named is None:
         settings = preflight.read_settings(folder)
@@ -166,15 +168,26 @@ def _output(ask: ReadProfile, folder: Path) -> Path:
                 f"The config has the results written to {path}, outside of the project.", looked_in=str(path)
             )
         named = str(path.relative_to(folder))
-    return folder / inside.resolve(named).relative_to(inside.root)
+    return str(inside.resolve(named).relative_to(inside.root))
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
+def _there(inside: Inside, into: str) -> dict[str, float]:
+    """The files of the profiler that are there, and when each was last written."""
+    found = {}
+    for name in profiles.FILES:
+        with suppress(FileMissing):
+            status = inside.status(f"{into}/{name}")
+            if not stat.S_ISDIR(status.st_mode):
+                found[name] = status.st_mtime
+    return found
+
+
+def _text(inside: Inside, into: str, name: str) -> str:
+    with os.fdopen(inside.open(f"{into}/{name}"), "rb") as file:
         data = file.read(MOST_FILE + 1)
     if len(data) > MOST_FILE:
-        raise MalformedProfile(f"{path.name} is larger than {MOST_FILE} bytes.", file=path.name)
+        raise MalformedProfile(f"{name} is larger than {MOST_FILE} bytes.", file=name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise MalformedProfile(f"{path.name} is not UTF-8.", file=path.name) from None
+        raise MalformedProfile(f"{name} is not UTF-8.", file=name) from None

@@ -24,12 +24,15 @@ READS = (
     errors.BadFilter,
     errors.LogUnusable,
     DiskFull,
-    DirectoryMissing,
 )
 
 
 @room.operation(
-    "GET", "/projects/{project_id}/debug/errors", effect=Effect.READ, errors=READS, name="debug.errors"
+    "GET",
+    "/projects/{project_id}/debug/errors",
+    effect=Effect.READ,
+    errors=(*READS, DirectoryMissing),
+    name="debug.errors",
 )
 async def read_errors(ask: ReadErrors, runtime: Runtime) -> ErrorPage:
     """Read the app's errors out of its log: exceptions with their frames and causes."""
