@@ -91,6 +91,9 @@ def test_in_safe_mode_apps_are_kept_and_can_be_stopped_and_no_more(home: Path) -
         for wish in ("start", "restart"):
             refused = house.ask("POST", f"/projects/{project}/runtime/{wish}")
             assert (refused.status, refused.json["code"]) == (409, "safe_mode")
+        for wish in ("run", "rollback"):
+            refused = house.ask("POST", f"/projects/{project}/deploy/{wish}", {})
+            assert (refused.status, refused.json["code"]) == (409, "safe_mode")
         assert house.ask("POST", f"/projects/{project}/runtime/stop").status == 200
         assert house.status(project)["exit_signal"] == signal.SIGTERM
 

@@ -62,6 +62,8 @@ class Case:
 
 
 def _at_home(value: Any, daemon: RunningDaemon) -> Any:
+    if callable(value):  # what only the daemon knows, such as the id of a run
+        return value(daemon)
     if isinstance(value, list):
         return [_at_home(each, daemon) for each in value]
     return value.replace("{home}", str(daemon.home)) if isinstance(value, str) else value

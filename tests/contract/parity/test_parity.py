@@ -21,11 +21,17 @@ from tests.contract.house import ALIVE, PAUSE, nothing_changes, refused
 from tests.contract.parity import (
     code_room,
     daemons_own,
+    debug_room,
+    deploy_room,
     first_rooms,
+    forge_room,
     git_room,
+    github,
     programs,
     project_room,
     runtime_room,
+    test_room,
+    workflow_room,
 )
 from tests.contract.parity.case import Case, nothing, same_each_time
 from tests.contract.parity.doors import by_http, by_mcp, words_of
@@ -35,7 +41,10 @@ from tests.daemon import RunningDaemon, running
 OPERATIONS = list(catalogue())
 MAKING = ("project.create", "project.download")  # that it came to nothing is told as an event
 OWN = {"follow", "wait", "yes", "help", "output"}
-ROOMS = (first_rooms, daemons_own, code_room, git_room, project_room, runtime_room)
+ROOMS = (
+    *(first_rooms, daemons_own, code_room, git_room, project_room, runtime_room),
+    *(forge_room, test_room, debug_room, deploy_room, workflow_room),
+)
 CASES = [case for room in ROOMS for case in room.CASES]
 ELSEWHERE = {name: where for room in ROOMS for name, where in room.ELSEWHERE.items()}
 ERRORS_ELSEWHERE = {told: where for room in ROOMS for told, where in room.ERRORS_ELSEWHERE.items()}
@@ -59,7 +68,10 @@ def command_of(operation: Operation) -> click.Command:
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     folder = tmp_path_factory.mktemp("parity")
     variables = {"ATT_LOG_LEVEL": "warning", "PATH": programs.path(folder), **programs.NOBODY}
-    with running(folder / "home", **variables) as daemon:
+    with (
+        github.serving(folder) as url,
+        running(folder / "home", ATT_GITHUB_URL=url, **variables) as daemon,
+    ):
         daemon.project("app", PAUSE, ALIVE)
         daemon.project("other", PAUSE, ALIVE)
         (daemon.home / "projects" / "app" / "pyproject.toml").write_text(
@@ -185,11 +197,13 @@ def _ask_at_each(
     expected = same_each_time(answer.json, case.anew)
 
     case.before(daemon)
+    given = case.asked(daemon)
     went_well, told = by_mcp(daemon, operation, given)
     assert went_well == (not case.code), told
     assert same_each_time(told, case.anew) == expected
 
     case.before(daemon)
+    given = case.asked(daemon)
     capsys.readouterr()
     code = main(words_of(operation, given))
     printed = capsys.readouterr()
