@@ -33,6 +33,11 @@ class TooManySearches(Unavailable):
     hint = "Wait for the others to end, and try again."
 
 
+class SearcherMissing(Unavailable):
+    code, title = "searcher_missing", "The program that searches is not there"
+    hint = "Install ATT anew: its packages are not whole."
+
+
 class NotText(InvalidRequest):
     code, title = "not_text", "The file is not text"
     hint = "Leave `encoding` out, or ask for base64."
@@ -51,5 +56,6 @@ __all__ = [
     "NotAFile",
     "NotText",
     "PathTaken",
+    "SearcherMissing",
     "TooManySearches",
 ]

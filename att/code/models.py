@@ -148,7 +148,8 @@ class SearchFiles(Asked):
 
     query: str = Field(min_length=1, max_length=4000)
     regex: bool = Field(
-        default=False, description="`query` is an expression in Python's language, else plain text."
+        default=False,
+        description="`query` is an expression (Rust's regex, PCRE2 where it looks around itself), else plain text.",
     )
     ignore_case: bool = False
     path: Below = ""
@@ -182,7 +183,6 @@ class Matches(BaseModel):
     complete: bool
     reason: Literal["limit", "timeout", "failed"] | None
     files: int = Field(description="Files that were looked into.")
-    binary: int = Field(description="Files that were passed over since they are not text.")
     seconds: float
 
 

@@ -100,11 +100,11 @@ async def move(ask: MoveFile, call: Call, code: Code) -> MovedFile:
     "POST",
     _FILES + "/search",
     effect=Effect.READ,
-    errors=(errors.InvalidPattern, errors.TooManySearches),
+    errors=(errors.InvalidPattern, errors.SearcherMissing, errors.TooManySearches),
     positional=("project_id", "query"),
 )
 async def search(ask: SearchFiles, code: Code) -> Matches:
-    """Search the files for text or an expression, line by line, in bounded time."""
+    """Search the files for text or an expression (ripgrep's: Rust's regex, or PCRE2's), line by line, in bounded time."""
     return await code.search(ask)
 
 

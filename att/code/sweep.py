@@ -1,250 +1,173 @@
-"""The process that searches files: started for one search, ended with it.
+"""What ripgrep is asked, and what its answers mean. Does no I/O.
 
-In a process of its own an expression that would take for ever, or a file without a line end, harms nobody: the time limit
-interrupts it (the engine looks for signals on its way), memory is bounded, and the daemon's loop never waits. It walks the
-tree once; an expression that must look at every character is shared among as many processes as there are processors (a plain
-text is found faster than they are begun). The standard library only, so that it starts fast.
+It is asked twice. First over the whole tree and by all threads for no more than the names of the files that hold a match; then
+for the lines of the few files whose matches are wanted, by descriptors, in the order that the caller gave. So an answer is in one
+order, holds what fits its limit however much there is, and never comes from a file that was not reached inside the project.
 
-An answer is lines of JSON: matches in the order of paths and lines, then one object that tells how it went.
+Expressions are those of Rust's regex, which take a time in proportion to the text; one that looks around itself or back at a
+group is left to PCRE2, which gives up on a line after a bounded number of steps.
 """
 
 from __future__ import annotations
 
-import gc
+import base64
 import json
-import os
 import re
-import resource
-import signal
-import stat
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
-from att.code.globs import Rules
-from att.code.lines import Finder
-from att.code.tree import Tree
+WIDTH = 1000
+"""Characters of a line that are told; the match is among them."""
+MAX_DEPTH = 200
+_BEFORE = 200
+_WRAPPED = len("(?:")  # it puts an expression into a group
+_HERE = b"./"
+_ALWAYS = (
+    *("--no-config", "--no-mmap", "--crlf", "--encoding=none", "--color=never", "--sort=none", "--no-pre"),
+    *("--regex-size-limit=32M", "--dfa-size-limit=64M"),
+)
+_RULES = ("--no-ignore-global", "--no-ignore-parent", "--no-ignore-dot", "--no-require-git")
+_SEARCHED = re.compile(rb"^(\d+) files searched$", re.MULTILINE)
+_INVALID = re.compile(r"PCRE2: error compiling pattern at offset (\d+): (.*)")
+GAVE_UP = b"PCRE2: error matching"
 
-CHUNK = 128  # files that one process takes at a time
-BLOCK = 4 << 20
-MEMORY = 2 << 30
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_BINARY = 8000  # bytes at the start that are looked at, as git does
 
-Place = tuple[str, str, str]  # the directory's path with a slash at its end, the name, the path
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for."""
+
+    query: str
+    regex: bool
+    ignore_case: bool
+    context: int
+    limit: int
+
+    def words(self) -> list[str]:
+        kind = "--engine=auto" if self.regex else "--fixed-strings"
+        case = "--ignore-case" if self.ignore_case else "--case-sensitive"
+        return [*_ALWAYS, kind, case, f"--regexp={self.query}"]
 
 
-class TimeIsOver(Exception):
-    """The alarm has rung."""
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """The files that hold a match, in the order of their paths; how many were looked into (None: it did not get that far)."""
+
+    paths: list[str]
+    files: int | None
 
 
 @dataclass(slots=True)
-class Found:
-    """What one process has found: each with the place of its file in the order of all."""
+class _Open:
+    """The file whose lines come at the moment."""
 
-    matches: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    files: int = 0
-    binary: int = 0
-    reason: str | None = None
-
-
-def main(job: dict[str, Any]) -> None:
-    """Do the job and print the answer."""
-    gc.disable()  # it lives for one search, and makes no circles worth a look
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGALRM, _ring)
-    deadline = time.monotonic() + job["timeout"]
-    _alarm(deadline)
-    found = Found()
-    try:
-        finder = Finder(
-            job["query"], regex=job["regex"], ignore_case=job["ignore_case"], context=job["context"]
-        )
-        places = list(_places(job))
-        found = _shared(places, finder, job, deadline)
-    except re.error as error:
-        _say({"invalid": error.msg, "position": error.pos})
-        return
-    except TimeIsOver:
-        found.reason = "timeout"
-    except (MemoryError, RecursionError, OverflowError) as error:
-        _say({"invalid": f"it is too large ({type(error).__name__})", "position": None})
-        return
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    found.matches.sort(key=lambda each: each[0])
-    if len(found.matches) > job["limit"]:
-        found.reason = "limit"
-    for _, match in found.matches[: job["limit"]]:
-        _say(match)
-    _say({"files": found.files, "binary": found.binary, "reason": found.reason})
+    name: str
+    lines: dict[int, str] = field(default_factory=dict)
+    matches: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # each with its offset
 
 
-def _ring(number: int, frame: object) -> None:
-    raise TimeIsOver
+def ask_names(
+    wanted: Wanted, start: Sequence[str], *, hidden: bool, ignored: bool, threads: int
+) -> list[str]:
+    """The words that ask for the names of the files, below `start`."""
+    return [
+        *wanted.words(),
+        *("--files-with-matches", "--null", "--stats", "--no-follow", "--glob=!.git"),
+        *(f"--max-depth={MAX_DEPTH - len(start)}", f"--threads={threads}"),
+        *(("--hidden",) if hidden else ()),
+        *(("--no-ignore",) if ignored else _RULES),
+        *("--", "./" + "/".join(start)),
+    ]
 
 
-def _alarm(deadline: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, max(0.001, deadline - time.monotonic()))
+def ask_lines(wanted: Wanted, names: Sequence[str]) -> list[str]:
+    """The words that ask for the lines of these files, in their order."""
+    bounds = (f"--max-count={wanted.limit + 1}", f"--context={wanted.context}", "--threads=1")
+    return [*wanted.words(), "--json", *bounds, "--", *names]
 
 
-def _say(told: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def read_names(out: bytes) -> Holders:
+    """Also of an answer that was cut off."""
+    told, _, last = out.rpartition(b"\0")
+    paths = [
+        name.removeprefix(_HERE).decode("utf-8", "surrogateescape") for name in told.split(b"\0") if name
+    ]
+    paths.sort(key=lambda path: path.split("/"))
+    searched = _SEARCHED.search(last)
+    return Holders(paths, int(searched[1]) if searched else None)
 
 
-def _places(job: dict[str, Any]) -> Iterator[Place]:
-    globs = Rules(job["globs"])
-    start = tuple(job["start"])
-    for node in Tree(job["root"], hidden=job["hidden"], ignored=job["ignored"]).walk(start):
-        if node.kind != "file":
-            continue
-        if globs:
-            told = globs.decide_below(node.path, node.name)
-            if told is False or (told is None and globs.positive):
-                continue
-        yield node.path[: -len(node.name)], node.name, node.path
+def read_lines(out: bytes, context: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The matches, each with the name of its file; also of an answer that was cut off."""
+    now: _Open | None = None
+    for line in out[: max(0, out.rfind(b"\n"))].split(b"\n"):
+        message = json.loads(line)
+        kind, data = message["type"], message["data"]
+        if kind == "begin":
+            now = _Open(_bytes(data["path"]).decode())
+        elif now is not None and kind in ("match", "context"):
+            _take(now, kind, data)
+        elif now is not None and kind == "end":
+            yield from _of_file(now, data["binary_offset"], context)
+            now = None
+    if now is not None:
+        yield from _of_file(now, None, context)
 
 
-def _shared(places: list[Place], finder: Finder, job: dict[str, Any], deadline: float) -> Found:
-    """The work of all processes together."""
-    share = 1 if finder.is_cheap else min(job["processes"], len(places) // CHUNK) or 1
-    pipes: list[int] = []
-    for number in range(1, share):
-        reading, writing = os.pipe()
-        if os.fork() == 0:
-            _work(places, finder, job, deadline, number, share, writing)
-        os.close(writing)
-        pipes.append(reading)
-    found = Found()
-    _sweep(places, finder, job, deadline, 0, share, found)
-    for reading in pipes:
-        with open(reading, "rb") as opened:
-            told = json.loads(opened.read() or '{"matches": [], "files": 0, "binary": 0, "reason": "failed"}')
-        found.matches += [(order, match) for order, match in told["matches"]]
-        found.files += told["files"]
-        found.binary += told["binary"]
-        found.reason = found.reason or told["reason"]
-    return found
+def _take(now: _Open, kind: str, data: dict[str, Any]) -> None:
+    line = _bytes(data["lines"]).removesuffix(b"\n").removesuffix(b"\r")
+    number = data["line_number"]
+    now.lines[number] = line[: 4 * WIDTH].decode("utf-8", "replace")[:WIDTH]
+    if kind == "match":
+        first = (data["submatches"] or [{"start": len(line), "end": len(line)}])[
+            0
+        ]  # it tells no empty one at the end
+        told = _told(line, number, first["start"], first["end"])
+        now.matches.append((data["absolute_offset"], told))
 
 
-def _work(
-    places: list[Place],
-    finder: Finder,
-    job: dict[str, Any],
-    deadline: float,
-    number: int,
-    share: int,
-    pipe: int,
-) -> None:
-    """The whole life of a helping process."""
-    try:
-        found = Found()
-        _alarm(deadline)
-        _sweep(places, finder, job, deadline, number, share, found)
-        with open(pipe, "w", encoding="ascii") as opened:
-            told = {
-                "matches": found.matches,
-                "files": found.files,
-                "binary": found.binary,
-                "reason": found.reason,
-            }
-            json.dump(told, opened)
-    finally:
-        os._exit(0)
+def _told(line: bytes, number: int, start: int, end: int) -> dict[str, Any]:
+    before, text = line[:start].decode("utf-8", "replace"), line.decode("utf-8", "replace")
+    begin = max(0, len(before) - _BEFORE) if len(text) > WIDTH else 0
+    return {
+        "line": number,
+        "column": len(before) + 1,
+        "length": len(line[start:end].decode("utf-8", "replace")),
+        "text": text[begin : begin + WIDTH],
+        "cut": len(text) > WIDTH,
+    }
 
 
-def _sweep(
-    places: list[Place],
-    finder: Finder,
-    job: dict[str, Any],
-    deadline: float,
-    number: int,
-    share: int,
-    found: Found,
-) -> None:
-    """Search every `share`-th chunk of files. Stops when it alone has found more than is wanted."""
-    root = os.open(job["root"], _FOLDER & ~os.O_NOFOLLOW)
-    try:
-        for begin in range(number * CHUNK, len(places), share * CHUNK):
-            chunk = enumerate(places[begin : begin + CHUNK], begin)
-            for folder_path, together in groupby(chunk, key=lambda each: each[1][0]):
-                folder = _open_below(root, folder_path)
-                if folder is None:
-                    continue
-                try:
-                    for order, (_, name, path) in together:
-                        _search(folder, name, path, order, finder, job["limit"], found)
-                        if len(found.matches) > job["limit"]:
-                            return
-                finally:
-                    os.close(folder)
-    except TimeIsOver:
-        found.reason = "timeout"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        os.close(root)
-
-
-def _open_below(root: int, path: str) -> int | None:
-    folder = os.dup(root)
-    for name in path.split("/")[:-1]:
-        try:
-            below = os.open(name, _FOLDER, dir_fd=folder)
-        except OSError:
-            return None
-        finally:
-            os.close(folder)
-        folder = below
-    return folder
-
-
-def _search(folder: int, name: str, path: str, order: int, finder: Finder, limit: int, found: Found) -> None:
-    try:
-        descriptor = os.open(name, _FILE, dir_fd=folder)
-    except OSError:
-        return
-    try:
-        data = os.read(descriptor, 1 << 16)
-        if b"\0" in data[:_BINARY]:
-            found.binary += 1
+def _of_file(now: _Open, binary: int | None, context: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What stands behind the first zero byte is no text."""
+    for offset, match in now.matches:
+        if binary is not None and offset >= binary:
             return
-        found.files += 1
-        if len(data) == 1 << 16:
-            _long(descriptor, data, path, order, finder, limit, found)
-        elif finder.maybe(data):
-            _keep(finder.find(data, 1), path, order, limit, found)
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)
+        if context:
+            at = match["line"]
+            match["before"] = [now.lines[n] for n in range(at - context, at) if n in now.lines]
+            match["after"] = [now.lines[n] for n in range(at + 1, at + context + 1) if n in now.lines]
+        yield now.name, match
 
 
-def _keep(matches: Iterator[dict[str, Any]], path: str, order: int, limit: int, found: Found) -> None:
-    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    for match in matches:
-        found.matches.append((order, {"path": shown, **match}))
-        if len(found.matches) > limit:
-            return
+def _bytes(told: dict[str, str]) -> bytes:
+    return told["text"].encode() if "text" in told else base64.b64decode(told["bytes"])
 
 
-def _long(
-    descriptor: int, rest: bytes, path: str, order: int, finder: Finder, limit: int, found: Found
-) -> None:
-    """A file in blocks of whole lines; a line that is longer than a block is cut."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return
-    number = 1
-    while len(found.matches) <= limit:
-        piece = os.read(descriptor, BLOCK)
-        data = rest + piece
-        cut = data.rfind(b"\n") + 1 if piece and len(data) < 2 * BLOCK else len(data)
-        block, rest = data[:cut], data[cut:]
-        if finder.maybe(block):
-            _keep(finder.find(block, number), path, order, limit, found)
-        number += block.count(b"\n")
-        if not piece:
-            return
+def fault(query: str, *, regex: bool) -> tuple[str, int] | None:
+    """What no line can hold and no expression may, and where."""
+    for char, name in (("\n", "a line end"), ("\0", "a zero byte")):
+        if (at := query.find(char)) >= 0:
+            escape = ", nor can an expression name it as itself" if regex else ""
+            return f"{name} is never within a line{escape}", at
+    return None
+
+
+def fault_told(query: str, said: bytes) -> tuple[str, int | None]:
+    """What ripgrep found wrong with an expression: in words, and the character where it gave up reading."""
+    text = said.decode("utf-8", "replace")
+    if (found := _INVALID.search(text)) is None:
+        lines = [line for line in text.splitlines() if line.strip()]
+        return (lines[-1].removeprefix("rg: ")[:300] if lines else "it cannot be read"), None
+    at = max(0, int(found[1]) - _WRAPPED)
+    return found[2][:300], len(query.encode()[:at].decode("utf-8", "ignore"))

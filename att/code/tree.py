@@ -1,20 +1,21 @@
 """Walking a project's directory in the order of its paths, without what is ignored, and never through a link.
 
 A generator that is asked for as many entries as are wanted: the first page of a large tree costs a page. Each directory is
-opened from the one above it, so nothing that is exchanged meanwhile leads the walk away. The standard library only: the
-process that searches loads this and little else.
+opened from the one above it, so nothing that is exchanged meanwhile leads the walk away. `find` comes by chosen files in the
+same way, without the others.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from att.code.globs import Rules, read
+from att.confine import TEMPORARY
 
-TEMPORARY = ".att-writing-"  # as in att.confine, which is too much to load here
 MAX_DEPTH = 200
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -61,6 +62,52 @@ class Tree:
             for descriptor in opened:
                 os.close(descriptor)
 
+    def find(self, start: tuple[str, ...], paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Those files below `start` that a walk would come by: the path, and a descriptor, which is the receiver's to close.
+
+        What lies together should come together: the directories on the way to a file stay open for the next.
+        """
+        names: list[str] = []
+        opened = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            chain: Chain = () if self._ignored else self._exclude(opened[0])
+            chains = [self._with_rules(opened[0], "", chain)]
+            for path in paths:
+                *folders, name = path.split("/")
+                same = _shared(names, folders)
+                for descriptor in opened[same + 1 :]:
+                    os.close(descriptor)
+                del names[same:], opened[same + 1 :], chains[same + 1 :]
+                if not self._descend(folders, len(start), names, opened, chains):
+                    continue
+                if not self._is_left_out(name) and not _ignored(chains[-1], path, name, False):
+                    file = _open_file(name, opened[-1])
+                    if file is not None:
+                        yield path, file
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def _descend(
+        self, folders: list[str], free: int, names: list[str], opened: list[int], chains: list[Chain]
+    ) -> bool:
+        """Go on to the directory, by those above it; the first `free` names may be hidden or ignored."""
+        for level in range(len(names), len(folders)):
+            name = folders[level]
+            path = "/".join(folders[: level + 1])
+            if level >= free and (self._is_left_out(name) or _ignored(chains[-1], path, name, True)):
+                return False
+            try:
+                opened.append(os.open(name, _FOLDER, dir_fd=opened[-1]))
+            except OSError:  # gone, or exchanged
+                return False
+            names.append(name)
+            chains.append(self._with_rules(opened[-1], f"{path}/", chains[-1]))
+        return True
+
+    def _is_left_out(self, name: str) -> bool:
+        return name == ".git" or name.startswith(TEMPORARY) or (name[0] == "." and not self._hidden)
+
     def _below(
         self, folder: int, prefix: str, chain: Chain, level: int, after: tuple[str, ...]
     ) -> Iterator[Node]:
@@ -72,12 +119,7 @@ class Tree:
         found.sort(key=lambda entry: entry.name)
         for entry in found:
             name = entry.name
-            if (
-                name < first
-                or name == ".git"
-                or name.startswith(TEMPORARY)
-                or (name[0] == "." and not self._hidden)
-            ):
+            if name < first or self._is_left_out(name):
                 continue
             is_folder = entry.is_dir(follow_symlinks=False)
             path = prefix + name
@@ -133,6 +175,25 @@ def _rules(name: str, folder: int) -> Rules:
             return read(opened.read(_LARGEST_RULES).decode("utf-8", "surrogateescape"))
         except OSError:  # it is a directory
             return Rules(())
+
+
+def _shared(one: list[str], other: list[str]) -> int:
+    """How many names both begin with."""
+    for level, (name, its) in enumerate(zip(one, other, strict=False)):
+        if name != its:
+            return level
+    return min(len(one), len(other))
+
+
+def _open_file(name: str, folder: int) -> int | None:
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=folder)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _ignored(chain: Chain, path: str, name: str, is_folder: bool) -> bool:

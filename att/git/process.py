@@ -30,6 +30,7 @@ class Ended:
     out: bytes
     said: bytes
     overflowed: bool  # it was ended since `out` reached its limit
+    late: bool = False  # it was ended at the time limit
 
 
 class _Ear(asyncio.SubprocessProtocol):
@@ -81,28 +82,45 @@ async def run(
     timeout: float,
     limit: int,
     on_said: Callable[[str], None] | None = None,
+    pass_fds: Sequence[int] = (),
+    keep: bool = False,
 ) -> Ended:
-    """`TimeoutError` when it was ended for taking too long. `on_said` hears each line of its messages."""
+    """`TimeoutError` when it was ended for taking too long; `keep`: then what it answered by then, `late`.
+
+    `on_said` hears each line of its messages. `pass_fds`: descriptors that it gets under the same numbers.
+    """
     loop = asyncio.get_running_loop()
     source = asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE
     transport, ear = await loop.subprocess_exec(
-        lambda: _Ear(limit, on_said), *argv, stdin=source, cwd=cwd, env=dict(env), start_new_session=True
+        lambda: _Ear(limit, on_said),
+        *argv,
+        stdin=source,
+        cwd=cwd,
+        env=dict(env),
+        start_new_session=True,
+        pass_fds=tuple(pass_fds),
     )
+    late = False
     try:
         if stdin is not None:
             pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
             pipe.write(stdin)
             pipe.write_eof()
-        async with asyncio.timeout(timeout):
-            await _first(ear.left, ear.full)
-            if not ear.full.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LAST_WORDS):
-                        await _first(ear.silent, ear.full)
+        try:
+            async with asyncio.timeout(timeout):
+                await _first(ear.left, ear.full)
+                if not ear.full.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_WORDS):
+                            await _first(ear.silent, ear.full)
+        except TimeoutError:
+            if not keep:
+                raise
+            late = True
         overflowed = ear.full.is_set()
-        if overflowed:
+        if overflowed or late:
             await asyncio.shield(_end(transport, ear))
-        return Ended(transport.get_returncode() or 0, bytes(ear.out), bytes(ear.said), overflowed)
+        return Ended(transport.get_returncode() or 0, bytes(ear.out), bytes(ear.said), overflowed, late)
     finally:
         if not ear.left.is_set():
             await asyncio.shield(_end(transport, ear))

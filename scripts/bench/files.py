@@ -1,6 +1,6 @@
 """Files of a large project: searching 50,000 files against `git grep`, and the first page of their list.
 
-    python scripts/bench/files.py [--files 50000] [--rounds 5]
+    python scripts/bench/files.py [--files 50000] [--rounds 7]
 
 Over HTTP from a real daemon; `git grep` runs on the same tree, tracked, in the same rounds, with its own threads. All files are
 in the page cache for both.
@@ -95,7 +95,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     with daemon() as home:
         folder = home.home / "projects" / "large"
