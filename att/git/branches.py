@@ -88,7 +88,7 @@ def _short(ref: str) -> str:
 async def branches(repository: Repository, ask: ListBranches) -> BranchPage:
     """By name, the local ones first. A cursor is the last name of the page before."""
     done = await repository.run("for-each-ref", "--format=%(refname)", "--end-of-options", *_WHERE[ask.kind])
-    refs = done.out.decode("utf-8", "surrogateescape").splitlines()
+    refs = done.out.decode("utf-8", "surrogateescape").split("\n")[:-1]
     rest = [ref for ref in refs if ask.cursor is None or ref > ask.cursor]
     page = rest[: ask.limit]
     found: list[Branch] = []
@@ -184,7 +184,7 @@ async def _is_elsewhere(repository: Repository, name: str, commit: str) -> bool:
         "refs/remotes/",
         "refs/tags/",
     )
-    return any(ref != f"refs/heads/{name}" for ref in done.text.splitlines())
+    return any(ref != f"refs/heads/{name}" for ref in done.lines)
 
 
 async def _rename(repository: Repository, ask: ChangeBranch) -> str:

@@ -54,6 +54,11 @@ class Done:
     def text(self) -> str:
         return self.out.decode("utf-8", "replace")
 
+    @property
+    def lines(self) -> list[str]:
+        """As git means lines: a name may hold what else ends one elsewhere (U+0085, U+2028)."""
+        return self.text.removesuffix("\n").split("\n") if self.out else []
+
 
 async def git(
     folder: Path,

@@ -48,7 +48,7 @@ async def fetch(repository: Repository, ask: FetchRemote, allowed: Allowed, pati
 
 async def _refs(repository: Repository) -> dict[str, str]:
     done = await repository.run("for-each-ref", "--format=%(objectname) %(refname)")
-    pairs = (line.split(" ", 1) for line in done.text.splitlines())
+    pairs = (line.split(" ", 1) for line in done.lines)
     return {ref: commit for commit, ref in pairs}
 
 

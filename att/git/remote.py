@@ -56,14 +56,12 @@ class Remote:
 
 async def find(repository: Repository, wanted: str | None, allowed: Allowed, *, push: bool = False) -> Remote:
     """The remote of this name; without one that of the branch, `origin`, or the only one."""
-    names = ((await repository.run("remote")).text).splitlines()
+    names = (await repository.run("remote")).lines
     name = wanted if wanted is not None else await _usual(repository, names)
     if name not in names:
         raise NoRemote(f"There is no remote {name[:100]!r}." if name else "The repository has no remote.")
     urls = await repository.run("remote", "get-url", "--all", *(["--push"] if push else []), "--", name)
-    found = [
-        await asyncio.to_thread(_protocol, url, repository.folder, allowed) for url in urls.text.splitlines()
-    ]
+    found = [await asyncio.to_thread(_protocol, url, repository.folder, allowed) for url in urls.lines]
     return Remote(name, tuple(dict.fromkeys(found)))
 
 

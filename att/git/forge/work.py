@@ -53,7 +53,7 @@ async def tip(repository: Path, branch: str) -> str | None:
 async def tips(repository: Path) -> dict[str, str]:
     """All branches and where they are."""
     words = ("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads/")
-    lines = (await git(repository, *words)).text.splitlines()
+    lines = (await git(repository, *words)).lines
     return {name: sha for sha, name in (line.split(" ", 1) for line in lines)}
 
 
@@ -154,7 +154,7 @@ async def _picked(
 async def subjects(repository: Path, base: str, head: str, most: int = 100) -> list[str]:
     """The first lines of the commits of `head` that `base` does not have, oldest first."""
     words = ("log", f"--max-count={most}", "--reverse", "--format=%s", f"{base}..{head}")
-    return (await git(repository, *words)).text.splitlines()
+    return (await git(repository, *words)).lines
 
 
 async def modes(repository: Path, sha: str, names: Sequence[str]) -> dict[str, str]:

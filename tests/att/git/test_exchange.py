@@ -218,3 +218,16 @@ async def test_what_is_under_way_is_not_pulled_into(tmp_path: Path) -> None:
             await h.branch("x", switch=True)
         async with refused(errors.MergeInProgress):
             await h.make_commit("x", path=["README.md"])
+
+
+@on_a_loop
+async def test_a_branch_of_any_name_comes_from_the_remote(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        bare, _ = h.remote()
+        for name in ("a\x85b", "a\u2028b"):  # where lines end elsewhere, but not to git
+            git(bare, "branch", name, "main")
+        moved = (await h.fetch()).updated
+        assert {each.ref for each in moved} == {f"refs/remotes/origin/a{end}b" for end in "\x85\u2028"}
+        assert {"origin/a\x85b", "origin/a\u2028b"} <= {
+            b.name for b in (await h.branches(kind="remote")).branches
+        }
