@@ -162,11 +162,11 @@ class Deploys:
         return found
 
     async def _previous(self, project_id: str) -> str | None:
-        """The newest good version that is not the present one and still there."""
+        """The good version before the present one that is still there."""
         chosen = await self._store.read(runtime_rows.source(project_id))
         known = {one.artefact_id for one in await self._store.read(rows.artefacts_of(project_id))}
-        good = await self._store.read(rows.good_of(project_id))
-        return next((one for one in good if one != chosen.artefact_id and one in known), None)
+        line = await self._store.read(rows.line_of(project_id))
+        return next((one for one in line if one != chosen.artefact_id and one in known), None)
 
     # -- the work
 

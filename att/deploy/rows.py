@@ -85,6 +85,25 @@ def good_of(project_id: str) -> Callable[[Connection], list[str]]:
     return work
 
 
+def line_of(project_id: str) -> Callable[[Connection], list[str]]:
+    """The versions that led to the present one, the newest first. What was rolled back from is not among them any more, so
+    that a second rollback goes on backwards."""
+
+    def work(connection: Connection) -> list[str]:
+        query = select(deploys.c.artefact_id, deploys.c.details).where(
+            deploys.c.project_id == project_id, deploys.c.state == SUCCEEDED
+        )
+        line: list[str] = []
+        for artefact_id, details in connection.execute(query.order_by(deploys.c.id)):
+            back = json.loads(details or "{}").get("kind") == "rollback"
+            if back and artefact_id in line:
+                del line[line.index(artefact_id) :]
+            line = [*(one for one in line if one != artefact_id), artefact_id]
+        return line[::-1]
+
+    return work
+
+
 def begin(
     deploy_id: str, values: Mapping[str, Any], details: Mapping[str, Any], note: Note
 ) -> Callable[[Connection], None]:

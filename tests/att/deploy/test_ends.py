@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from att.deploy.errors import NoPreviousVersion
 from att.deploy.models import RunDeploy
 from att.problems import ProjectNotFound
 from att.project.models import Project
@@ -176,3 +177,22 @@ async def test_a_failed_deploy_that_is_resumed_and_comes_out_well_is_noted_so(be
     assert (status.last.state, status.last.reason) == ("succeeded", None)
     assert status.running == status.last.artefact_id
     assert await bench.says() == "2"
+
+
+@on_bench
+async def test_a_second_rollback_goes_on_backwards(bench: Bench) -> None:
+    """Else it would bring the version out again that was rolled back from."""
+    await bench.project()
+    made = [await bench.out(version) for version in ("1", "2", "3")]
+    ids = [run.result["artefact_id"] for run in made if run.result]
+    said, before = [], []
+    for _ in range(2):
+        before.append((await bench.deploys.status("demo")).previous)
+        assert (await bench.back()).state is RunState.SUCCEEDED
+        said.append(await bench.says())
+    assert (said, before) == (["2", "1"], [ids[1], ids[0]])
+    with pytest.raises(NoPreviousVersion):
+        await bench.back()
+    back = await bench.back(artefact_id=ids[2])  # by name, any that was healthy
+    assert back.state is RunState.SUCCEEDED
+    assert (await bench.deploys.status("demo")).previous == ids[0]
