@@ -28,6 +28,7 @@ from att.testing.words import Commands
 
 LINES = 200
 LINE = 2000
+MOST_LINE = 4 * 1024 * 1024
 MOST_REPORT = 64 * 1024 * 1024
 _EVERY = 0.2  # seconds between two words on progress
 _LAST_WORDS = 5.0
@@ -233,6 +234,7 @@ async def _hear(descriptor: int, on_line: Callable[[str], None]) -> None:
             rest = b""
             while piece := await reader.read(64 * 1024):
                 *whole, rest = (rest + piece).split(b"\n")
+                rest = rest if len(rest) <= MOST_LINE else b""  # no line of ours is as long
                 for line in whole:
                     on_line(line.decode("utf-8", "replace"))
         finally:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from att.testing import running as att_running
 from att.testing.errors import CoverageNotInstalled, PytestNotInstalled, TestPathNotFound
 from att.testing.models import KeptResult, Status
+from tests.att.rooms import on_a_loop
 from tests.att.testing.bench import Said, environment, make_project, run, running
 from tests.contract.house import alive
 from tests.support import eventually
@@ -318,3 +320,18 @@ def test_an_old_report_does_not_stand_for_a_run_that_wrote_none(tmp_path: Path) 
     result = run(folder)
     assert (result.status, result.code) == (Status.BROKEN, "test_report_missing")
     assert "no report" in result.message
+
+
+@on_a_loop
+async def test_a_line_without_end_on_the_pipe_is_not_kept() -> None:
+    reading, writing = os.pipe()
+    heard: list[str] = []
+    hearing = asyncio.create_task(att_running._hear(reading, heard.append))
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(b"x" * (10 << 20) + b"\nlast\n")
+
+    await asyncio.to_thread(write)
+    await hearing
+    assert heard[-1] == "last" and len(heard[0]) < att_running.MOST_LINE
