@@ -21,6 +21,7 @@ from att.event.log import EventLog
 from att.git.change import kept
 from att.git.errors import EmptyMessage, InvalidMessage
 from att.problems import Problem
+from att.project.models import Project
 from att.project.projects import Projects
 from att.testing.models import Selection
 from att.workflow import committing
@@ -69,6 +70,7 @@ class Changes:
         self._tester = tester
         self._asked: set[Path] = set()
         runs.register(KIND, self._work, resume=True)
+        projects.before_delete.append(self._sweep_after)  # after that of the runs, which has ended them
 
     async def begin(self, ask: ChangeTest, call: Call) -> Run:
         """Begin; what can be known to be wrong is refused before anything is done."""
@@ -92,6 +94,9 @@ class Changes:
                 continue
             if not (place / KEEP).exists() or not await self._runs.is_known(place.name):
                 await asyncio.to_thread(forget, place)
+
+    async def _sweep_after(self, _: Project) -> None:
+        await self.sweep()
 
     async def _work(self, flow: Flow) -> dict[str, Any]:
         ask = ChangeTest.model_validate({**flow.input, "project_id": flow.project_id})

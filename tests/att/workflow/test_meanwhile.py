@@ -8,7 +8,7 @@ from pathlib import Path
 from att.workflow import committing
 from att.workflow.states import RunState
 from tests.att.rooms import CALL, on_a_loop
-from tests.att.workflow.changing import bad, changing
+from tests.att.workflow.changing import bad, changing, tree
 
 CHANGE = [{"path": "a.txt", "content": "changed\n"}, {"path": "src/b.py", "content": "b = 2\n"}]
 
@@ -95,3 +95,22 @@ async def test_two_changes_of_a_project_at_once_are_not_begun(tmp_path: Path) ->
         held.set()
         ended = await place.bench.runs.wait(run.run_id, 20)
         assert ended.state is RunState.SUCCEEDED, ended.problem
+
+
+@on_a_loop
+async def test_a_project_deleted_under_its_change_leaves_it_as_it_was_and_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    async with changing(tmp_path) as place:
+        before = tree(place.folder)
+
+        async def never(folder: Path) -> None:
+            await asyncio.Event().wait()
+
+        place.tests = never
+        run = await place.ask(wait=0, changes=CHANGE)
+        await place.begun.wait()
+        await place.bench.rooms.projects.delete("app", CALL, keep_files=True)
+        assert not place.bench.runs.is_under_way(run.run_id)
+        assert tree(place.folder) == before
+        assert list((tmp_path / "changes").iterdir()) == []
