@@ -1,9 +1,9 @@
 """How well a run is, out of probe results in turn: startup, readiness and liveness in the kubelet's sense.
 
 Until every startup probe has succeeded nothing else counts: the others do not run, and a failure has no consequence (the time
-allowed for the start is the runner's). After that a verdict changes only after as many equal results in a row as the threshold
-says; one success takes all failures back, and one failure all successes. One result serves all uses of its probe, so that the
-app is asked as seldom as can be. Pure: no clock, no I/O.
+allowed for the start is the runner's). Probes for the start alone are not asked any more after that. A verdict then changes
+only after as many equal results in a row as the threshold says; one success takes all failures back, and one failure all
+successes. One result serves all uses of its probe, so that the app is asked as seldom as can be. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class Health:
 
     def runs(self, index: int) -> bool:
         """Whether this probe is to be asked at all at the moment."""
-        return self.started or Use.STARTUP in self._probes[index].use
+        use = self._probes[index].use
+        return bool(use - {Use.STARTUP}) if self.started else Use.STARTUP in use
 
     def record(self, index: int, ok: bool, reason: str = "") -> list[Change]:
-        """Takes one result in. A result of a probe that the start still holds back is no result."""
+        """Takes one result in. A result of a probe that is not to be asked is no result."""
         if not self.runs(index):
             return []
         probe, before = self._probes[index], self._tallies[index]
@@ -124,11 +125,14 @@ class Health:
 
     @property
     def speaker(self) -> int | None:
-        """The probe whose word decides: a failing one first, then one that has not spoken yet, then the first."""
+        """The probe whose word decides: a failing one first, then one that has not spoken yet, then one that is still asked."""
         if not self._probes:
             return None
         rank = {False: 0, None: 1, True: 2}
-        return min(range(len(self._probes)), key=lambda index: (rank[self._tallies[index].healthy], index))
+        return min(
+            range(len(self._probes)),
+            key=lambda index: (rank[self._tallies[index].healthy], not self.runs(index), index),
+        )
 
 
 def _may_be_unknown(probe: ProbeSpec, tally: Tally) -> bool:

@@ -135,6 +135,8 @@ class Run:
         asked = 0
         while True:
             await asyncio.sleep(pause(spec, self.health.started, asked))
+            if not self.health.runs(index):
+                return  # it was for the start alone
             try:
                 result = await check(probe, spec.timeout)
             except LogError as error:

@@ -41,6 +41,21 @@ def test_startup_holds_the_others_back() -> None:
     assert health.healthy is True
 
 
+def test_what_is_for_the_start_alone_is_not_asked_after_it() -> None:
+    health = Health((http(Use.STARTUP, failure_threshold=1), http(Use.READINESS), http()))
+    health.begin()
+    health.record(0, True)
+    assert not health.started
+    assert health.runs(0)
+    health.record(2, True)
+    assert health.started
+    assert [health.runs(index) for index in range(3)] == [False, True, True]
+    assert health.record(0, False) == []
+    health.record(1, True)
+    assert health.healthy is True
+    assert health.speaker == 1
+
+
 def test_failures_while_starting_have_no_consequence() -> None:
     health = Health((http(failure_threshold=2),))
     health.begin()

@@ -203,6 +203,23 @@ async def test_one_answer_serves_every_use_and_nothing_is_asked_before_its_time(
 
 
 @story
+async def test_a_probe_of_the_start_alone_is_not_asked_after_it(tmp_path: Path) -> None:
+    async with a_server(answer("200 OK")) as (start, asked), a_server(answer("200 OK")) as (port, goes_on):
+        probes = (
+            http(start, name="startup", use=frozenset({Use.STARTUP}), period=0.01),
+            http(port, name="health", use=frozenset({Use.READINESS}), period=0.01),
+        )
+        async with a_stage(tmp_path, app(SLEEPER, probes=probes)) as stage:
+            await stage.runner.start("ready", 5)
+            so_far = len(asked)
+            await eventually(lambda: len(goes_on) > 10)
+            assert len(asked) == so_far
+            status = await stage.runner.status()
+            assert [probe.healthy for probe in status.probes] == [True, True]
+            assert status.health_probe == "health"
+
+
+@story
 async def test_no_probe_goes_on_after_the_run(tmp_path: Path) -> None:
     async with a_server(answer("200 OK")) as (port, asked):
         spec = app(SLEEPER, probes=(http(port, period=0.01),))
