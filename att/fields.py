@@ -27,6 +27,16 @@ _TIMES: tuple[Any, ...] = (
 )  # no subclasses of datetime
 _PLAIN = (bool, int, float, str, datetime, Path)
 
+USUAL = {
+    "project_id": "The project's id.",
+    "run_id": "The run's id.",
+    "cursor": "Where to go on: a cursor of an earlier answer.",
+    "limit": "How many at most.",
+    "wait": "Seconds to wait for it.",
+    "timeout": "Seconds after which it is given up.",
+}
+"""For fields that mean the same everywhere and say nothing themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

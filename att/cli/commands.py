@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,15 @@ class Room(click.Group):
             name = "-".join(args[:count])
             if name in self.commands:
                 return name, self.commands[name], args[count:]
+        if args[0] not in self.commands and (more := self._that_begin_with(args[0])):
+            ctx.fail(f"{args[0]!r} needs another word: {', '.join(more)}.")
         return super().resolve_command(ctx, args)
+
+    def _that_begin_with(self, word: str) -> list[str]:
+        found = [
+            name for name, each in self.commands.items() if name.startswith(f"{word}-") and not each.hidden
+        ]
+        return sorted(name.replace("-", " ") for name in found)
 
 
 def room_group(name: str, about: str, operations: Iterable[Operation]) -> click.Command:
@@ -165,7 +173,7 @@ def _callback(operation: Operation, progress: Operation | None) -> Callable[...,
             _tell_failure(raw, as_json)
         elif progress is not None and _to_the_end(operation, given, as_json):
             begun = json.loads(raw) if operation.progress else {}
-            path = {name: begun.get(name) or sent.get(name) or begun["id"] for name in progress.path_fields}
+            path = whose_progress(progress, begun, sent)
             raw = _watch(client, path_for(progress.template, path), as_json)
         show(raw, as_json)
 
@@ -177,6 +185,13 @@ def _to_the_end(operation: Operation, given: dict[str, Any], as_json: bool) -> b
     if _answers_run(operation):
         return True
     return bool(given.get("wait")) or (given.get("wait") is None and not as_json)
+
+
+def whose_progress(progress: Operation, begun: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in the path of the operation that tells the progress.
+
+    What was begun names itself, since a name that was typed (`staged`) may mean another one, or none, before the end."""
+    return {name: begun.get(name) or begun.get("id") or sent[name] for name in progress.path_fields}
 
 
 def _tell_failure(raw: bytes, as_json: bool) -> None:
@@ -245,7 +260,8 @@ def _tell(text: str) -> None:
 
 def _follow(following: Following, operation: Operation, as_json: bool) -> None:
     screen = Screen()
-    if operation.output is not None and {"next_cursor", "last_id"} & operation.output.model_fields.keys():
+    fields = operation.output.model_fields.keys() if operation.output is not None else set()
+    if {"next_cursor", "last_id"} & fields and "text" not in fields:  # a text comes as it is from its begin
         _, page = following.page()
         items = next((value for value in page.values() if isinstance(value, list)), [])
         if as_json and page.get("lost"):

@@ -28,6 +28,11 @@ def cursor_of(told: dict[str, Any]) -> str | None:
     return None
 
 
+def is_last(told: dict[str, Any]) -> bool:
+    """Whether nothing comes after this: it says that it is done, or that it is the last piece of a text."""
+    return told.get("type") == "done" or ("text" in told and told.get("complete") is True)
+
+
 class Following:
     """The objects of a stream, one after the other, as `(raw line, object)`."""
 
@@ -63,7 +68,7 @@ class Following:
                     tries = 0
                     self.cursor = cursor_of(told) or self.cursor
                     yield raw, told
-                    if told.get("type") == "done":
+                    if is_last(told):
                         return
             except Unreachable:
                 if tries == 0 and self.cursor is None:

@@ -15,14 +15,14 @@ import click
 from pydantic.fields import FieldInfo
 
 from att.catalogue import Operation
-from att.fields import Shape, shape, wire_name
+from att.fields import USUAL, Shape, shape, wire_name
 
 if TYPE_CHECKING:
     Type = click.ParamType[Any]
 else:
     Type = click.ParamType
 
-SHORT = {"limit": "-n"}
+SHORT = {"limit": "-n", "message": "-m"}
 
 
 class Json(Type):
@@ -98,7 +98,7 @@ def parameters(operation: Operation, taken: set[str]) -> list[click.Parameter]:
 def _option(name: str, info: FieldInfo, taken: set[str]) -> click.Option:
     flag = f"--{name.replace('_', '-')}"
     found = shape(info.annotation)
-    told = _help(info, found)
+    told = _help(name, info, found)
     needed = info.is_required()
     more: dict[str, Any] = {"required": True} if needed else {"default": None}  # click takes None for a value
     if found.kind is bool and not found.many:
@@ -107,12 +107,13 @@ def _option(name: str, info: FieldInfo, taken: set[str]) -> click.Option:
     return click.Option(names, type=type_for(found, info), multiple=found.many, help=told, **more)
 
 
-def _help(info: FieldInfo, found: Shape) -> str:
-    parts = [info.description or ""]
+def _help(name: str, info: FieldInfo, found: Shape) -> str:
+    parts = [info.description or USUAL.get(name, "")]
     if found.many:
         parts.append("May be given more than once.")
     if (
         not info.is_required()
+        and info.default_factory is None
         and info.default not in (None, False, "", [], (), {})
         and not callable(info.default)
     ):

@@ -48,7 +48,8 @@ def _status(ctx: click.Context, /, **given: Any) -> None:
     for project in projects:
         found = runtimes[project["id"]] or {}
         if found.get("reason") and found.get("state") != "running":
-            screen.print(f"\n{project['name']}: {found['reason']}")
+            stopped = " stopped" if found.get("state") == "stopped" else ""
+            screen.print(f"\n{project['name']}{stopped}: {found['reason']}")
 
 
 def _all_projects(client: Client) -> list[dict[str, Any]]:

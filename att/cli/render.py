@@ -21,6 +21,8 @@ _CONTROL = re.compile(
 _GOOD = frozenset({"running", "healthy", "ok", "ready", "true", "yes"})
 _BAD = frozenset({"failed", "unhealthy", "error", "broken", "false", "refused"})
 _WAITING = frozenset({"starting", "stopping", "backoff", "building", "degraded", "stale", "warning"})
+CELL = 160  # characters of a cell of a table
+MORE = " …"
 _LEVELS = {"error": "31", "critical": "31;1", "warning": "33", "debug": "2"}
 
 
@@ -44,6 +46,11 @@ class Screen:
             self.lost(answer.get("lost"))
             for line in answer[name]:
                 self.line(line)
+        elif is_piece(answer):
+            self.lost(answer.get("lost"))
+            self.piece({**answer, "complete": True})
+            if not answer["complete"]:
+                self.note(f"There is more: --cursor {answer['next_cursor']}")
         elif (name := table_of(answer)) is not None:
             self.table(answer[name], empty=f"There are no {name.replace('_', ' ')}.")
             if answer.get("next_cursor"):
@@ -73,6 +80,13 @@ class Screen:
             else f"{text}\n"
         )
 
+    def piece(self, told: Mapping[str, Any]) -> None:
+        """A piece of a text, which may end within a line."""
+        text = str(told["text"])
+        self.out.write(harmless(text) if self.terminal else text)
+        if told["complete"] and text and not text.endswith("\n"):
+            self.out.write("\n")
+
     def lost(self, lost: Mapping[str, Any] | None) -> None:
         if lost:
             count = f"{lost['lines']} lines" if lost.get("lines") is not None else "some lines"
@@ -80,7 +94,10 @@ class Screen:
 
     def event(self, told: Mapping[str, Any]) -> None:
         """One object of a stream."""
-        if "text" in told:
+        if is_piece(told):
+            self.lost(told.get("lost"))
+            self.piece(told)
+        elif "text" in told:
             self.line(told)
         elif "lost" in told:
             self.lost(told["lost"])
@@ -112,7 +129,17 @@ class Screen:
             self.print(f"{indent}{label(key):<{width}}  {self._coloured(text, shown)}")
         for key, rows in tables.items():
             self.print(f"{indent}{label(key)}:")
-            self.table(rows)
+            if any("\n" in str(value) for row in rows for value in row.values()):
+                self._blocks(rows)
+            else:
+                self.table(rows)
+
+    def _blocks(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Things that have texts of several lines, one below the other."""
+        for number, row in enumerate(rows):
+            if number:
+                self.print("")
+            self.fields({k: "" if v is None else value_text(k, v) for k, v in row.items()}, "  ")
 
     def _coloured(self, text: str, shown: str) -> str:
         colour = self.terminal and (
@@ -129,16 +156,23 @@ class Screen:
             self.note(empty)
             return
         names = list(columns) or columns_of(rows)
-        cells = [[value_text(name, row.get(name)) for name in names] for row in rows]
+        whole = [[value_text(name, row.get(name)) for name in names] for row in rows]
+        cells = [[in_a_cell(text) for text in row] for row in whole]
         if self.terminal:
             self._rich_table(names, cells)
-            return
-        heads = [label(name) for name in names]
-        widths = [max(len(each[i]) for each in [heads, *cells]) for i in range(len(names))]
-        for row in [heads, *cells]:
-            self.print(
-                "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-            )
+        else:
+            heads = [label(name) for name in names]
+            widths = [max(len(each[i]) for each in [heads, *cells]) for i in range(len(names))]
+            for row in [heads, *cells]:
+                self.print(
+                    "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+                )
+        if any(
+            cell.endswith(MORE) and cell != text
+            for row in zip(cells, whole, strict=True)
+            for cell, text in zip(*row, strict=True)
+        ):
+            self.note("What ends with … is longer: --json tells all of it.")
 
     def _rich_table(self, names: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         from rich.console import Console
@@ -165,6 +199,18 @@ def lines_of(answer: Mapping[str, Any]) -> str | None:
     lines = answer.get("lines")
     found = isinstance(lines, list) and all(isinstance(line, dict) and "text" in line for line in lines)
     return "lines" if found and "next_cursor" in answer else None
+
+
+def is_piece(answer: Mapping[str, Any]) -> bool:
+    """Whether it is a piece of a longer text."""
+    return isinstance(answer.get("text"), str) and isinstance(answer.get("complete"), bool)
+
+
+def in_a_cell(text: str) -> str:
+    """What fits into a cell of a table: a line, and not an endless one."""
+    text = text.strip("\n")
+    first = text.partition("\n")[0][:CELL]
+    return first if first == text else f"{first}{MORE}"
 
 
 def table_of(answer: Mapping[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from att.catalogue import Operation, headers_of
+from att.fields import USUAL
 from att.reference.types import Json, bounds_of, default_of, type_of
 
 _HEAD = """# Reference
@@ -93,17 +94,6 @@ def _fields(operation: Operation, entry: Json) -> Iterable[tuple[str, ...]]:
         yield _row(name, "body", schema, name in body.get("required", ()), schema.get("description", ""))
 
 
-_USUAL = {
-    "project_id": "The project's id.",
-    "run_id": "The run's id.",
-    "cursor": "Where to go on: a cursor of an earlier answer.",
-    "limit": "How many at most.",
-    "wait": "Seconds to wait for it.",
-    "timeout": "Seconds after which it is given up.",
-}
-"""For fields that mean the same everywhere and say nothing themselves."""
-
-
 def _row(name: str, where: str, schema: Json, required: bool, told: str) -> tuple[str, ...]:
     kind = ", ".join(filter(None, (type_of(schema), bounds_of(schema))))
     default = "needed" if required else default_of(schema)
@@ -112,7 +102,7 @@ def _row(name: str, where: str, schema: Json, required: bool, told: str) -> tupl
         where,
         kind,
         default and (default if required else f"`{default}`"),
-        told or _USUAL.get(name, ""),
+        told or USUAL.get(name, ""),
     )
 
 

@@ -83,6 +83,23 @@ def test_help_says_what_a_field_is(att: Att) -> None:
     assert "Make a thing." in told
 
 
+def test_the_first_word_of_a_verb_alone_is_told_what_may_follow(att: Att) -> None:
+    for argv in (("git", "pr"), ("git", "pr", "--help"), ("git", "pr", "nothing")):
+        said = att(*argv)
+        assert (said.code, said.out) == (2, "")
+        assert "'pr' needs another word: pr close, pr create, pr get" in said.err
+    assert "needs another word" not in att("git", "nothing").err
+
+
+def test_no_help_says_what_only_programs_understand(att: Att) -> None:
+    from att.rooms import catalogue
+
+    for operation in catalogue():
+        said = att(*operation.name.replace("_", "-").split("."), "--help")
+        assert said.code == 0
+        assert "Undefined" not in said.out, operation.name
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -203,6 +220,20 @@ def test_what_was_begun_and_failed_ends_with_1(att: Att, house: Served) -> None:
     said = att("thing", "work", "begin", "broken")
     assert said.code == 1
     assert said.err.endswith("Error: it broke\n")
+
+
+def test_what_was_begun_is_followed_by_its_own_name() -> None:
+    from att.cli.commands import whose_progress
+    from att.rooms import catalogue
+
+    known = {operation.name: operation for operation in catalogue()}
+    found = whose_progress(
+        known["release.status"], {"id": "r7", "roles": ["staged"]}, {"release_id": "staged"}
+    )
+    assert found == {"release_id": "r7"}
+    begun = {"run_id": "u2", "project_id": "demo"}
+    found = whose_progress(known["workflow.status"], begun, {"project_id": "demo", "run_id": "u1"})
+    assert found == {"project_id": "demo", "run_id": "u2"}
 
 
 def test_something_is_destroyed_without_a_question_where_nobody_can_answer(att: Att, house: Served) -> None:

@@ -137,6 +137,18 @@ def test_a_line_that_was_cut_off_comes_again_whole() -> None:
     assert waits == [0.05, 0.1]
 
 
+def test_the_last_piece_of_a_text_ends_it() -> None:
+    def piece(text: str, cursor: int, complete: bool) -> bytes:
+        return json.dumps({"text": text, "next_cursor": str(cursor), "complete": complete}).encode() + b"\n"
+
+    script = Script(chunked(piece("one\n", 4, False), end=True), chunked(piece("two\n", 8, True), end=True))
+    following = Following(
+        Client(Where("127.0.0.1", script.port, False, None)), TARGET, lambda _: None, lambda _: None
+    )
+    assert [told["text"] for _, told in following] == ["one\n", "two\n"]
+    assert b"Last-Event-ID: 4\r\n" in script.asked[1]
+
+
 def test_a_daemon_that_is_long_in_coming_back_is_told_of_once() -> None:
     busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     script = Script(chunked(line(1), end=True), *[busy] * 8, chunked(b'{"type": "done"}\n', end=True))

@@ -38,6 +38,40 @@ def test_lists_inside_a_thing_are_tables_below_it() -> None:
     assert told == "name  x\nruns:\npid  state\n1    running\n"
 
 
+def test_a_cell_is_one_line_and_not_an_endless_one() -> None:
+    page = {"things": [{"id": "a", "text": "one\ntwo"}, {"id": "b", "text": "x" * 200}], "next_cursor": None}
+    assert shown(page).splitlines() == [
+        "id  text",
+        "a   one …",
+        f"b   {'x' * 160} …",
+        "What ends with … is longer: --json tells all of it.",
+    ]
+    page = {"things": [{"id": "a", "text": "one\n"}, {"id": "b", "text": "two …"}], "next_cursor": None}
+    assert shown(page) == "id  text\na   one\nb   two …\n"
+
+
+def test_texts_of_several_lines_inside_a_thing_are_shown_whole() -> None:
+    told = shown(
+        {
+            "name": "x",
+            "failures": [{"id": 1, "trace": "a\n  b", "log": ""}, {"id": 2, "trace": "c", "log": None}],
+        }
+    )
+    assert told == "name  x\nfailures:\n  id     1\n  trace  a\n           b\n\n  id     2\n  trace  c\n"
+
+
+def test_a_piece_of_a_text_is_that_text() -> None:
+    piece = {"run": "1", "text": "one\ntw", "next_cursor": "6", "complete": False, "lost": None}
+    assert shown(piece) == "one\ntw\nThere is more: --cursor 6\n"
+    assert shown({**piece, "text": "o", "complete": True}) == "o\n"
+    assert shown({**piece, "text": "", "complete": True}) == ""
+    out = io.StringIO()
+    for text, complete in (("one\ntw", False), ("o\nthr", False), ("ee", True)):
+        render.Screen(out).event({**piece, "text": text, "complete": complete})
+    assert out.getvalue() == "one\ntwo\nthree\n"
+    assert shown({**piece, "text": "\x1b[2Jbad\n", "complete": True}, terminal=True) == "bad\n"
+
+
 def test_lines_of_a_log_are_themselves_and_what_is_lost_is_said() -> None:
     page = {
         "lines": [
