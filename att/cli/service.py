@@ -81,6 +81,7 @@ def _install_command() -> click.Command:
         ],
         callback=_install,
         help="Write the files of the service, start it now and with the machine or the login. May be repeated.",
+        short_help="Write the files of the service, and start it.",
     )
 
 

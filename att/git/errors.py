@@ -94,7 +94,9 @@ class RemoteRefused(Forbidden):
 
 class NoUpstream(Conflict):
     code, title = "no_upstream", "The branch follows no branch of a remote"
-    hint = "Name the branch, or push with `set_upstream` first."
+    hint = (
+        "Name the remote's branch (`att git pull PROJECT --branch NAME`), or push once with `set_upstream`."
+    )
 
 
 class InvalidBranch(InvalidRequest):

@@ -62,9 +62,9 @@ class GitStatus(BaseModel):
 class ReadLog(Asked):
     """The commits that `revision` (HEAD) reaches and `base` does not, newest first; only those that touch `path`."""
 
-    revision: Revision | None = None
-    base: Revision | None = None
-    path: Path | None = None
+    revision: Revision | None = Field(default=None, description="Where to begin; absent: HEAD.")
+    base: Revision | None = Field(default=None, description="Leave out what this one reaches.")
+    path: Path | None = Field(default=None, description="Only commits that touch it.")
     cursor: str | None = Field(default=None, max_length=256)
     limit: int = Field(default=50, ge=1, le=1000)
 
@@ -90,13 +90,15 @@ class CommitPage(BaseModel):
 class ReadDiff(Asked):
     """Without revisions: what is not staged, or what is (`staged`). With `from`: from there to the working tree, or to `to`."""
 
-    staged: bool = False
-    from_revision: Revision | None = None
-    to_revision: Revision | None = None
-    path: list[Path] = Field(default_factory=list, max_length=200)
-    context: int = Field(default=3, ge=0, le=1000)
-    stat_only: bool = False
-    max_bytes: int = Field(default=1_000_000, ge=1, le=8_000_000)
+    staged: bool = Field(default=False, description="What is staged, in place of what is not.")
+    from_revision: Revision | None = Field(default=None, description="Compare from here.")
+    to_revision: Revision | None = Field(
+        default=None, description="Compare up to here; absent: the working tree."
+    )
+    path: list[Path] = Field(default_factory=list, max_length=200, description="Only these.")
+    context: int = Field(default=3, ge=0, le=1000, description="Lines around each change.")
+    stat_only: bool = Field(default=False, description="Counts alone, without the diff.")
+    max_bytes: int = Field(default=1_000_000, ge=1, le=8_000_000, description="Of the diff, at the most.")
 
 
 class FileDiff(ChangedFile):
@@ -146,15 +148,15 @@ class BranchPage(BaseModel):
 
 
 class InitRepository(Asked):
-    branch: BranchName = "main"
+    branch: BranchName = Field(default="main", description="The first branch.")
 
 
 class AddFiles(Asked):
     """Stage these paths as they are (deleted ones too), or everything that changed (`all`). `force`: ignored ones too."""
 
-    path: list[Path] = Field(default_factory=list, max_length=1000)
-    all: bool = False
-    force: bool = False
+    path: list[Path] = Field(default_factory=list, max_length=1000, description="Relative to the project.")
+    all: bool = Field(default=False, description="Everything that changed.")
+    force: bool = Field(default=False, description="Ignored ones too.")
 
 
 class MakeCommit(Asked):
@@ -162,12 +164,16 @@ class MakeCommit(Asked):
 
     `amend` replaces the last commit, and keeps its message if none is given."""
 
-    message: str | None = Field(default=None, max_length=1_000_000)
-    all: bool = False
-    path: list[Path] = Field(default_factory=list, max_length=1000)
-    author: str | None = Field(default=None, max_length=512)
-    allow_empty: bool = False
-    amend: bool = False
+    message: str | None = Field(
+        default=None, max_length=1_000_000, description="Needed, unless it amends the last commit."
+    )
+    all: bool = Field(default=False, description="Every change of a tracked file.")
+    path: list[Path] = Field(
+        default_factory=list, max_length=1000, description="These as they are, and nothing else."
+    )
+    author: str | None = Field(default=None, max_length=512, description="`Name <mail>`, when it is another.")
+    allow_empty: bool = Field(default=False, description="Also when nothing changed.")
+    amend: bool = Field(default=False, description="Replace the last commit.")
 
 
 class CommitMade(BaseModel):
@@ -181,10 +187,10 @@ class ChangeBranch(Asked):
 
     name: BranchName
     action: Literal["create", "switch", "delete", "rename"] = "create"
-    start: Revision | None = None
-    new_name: BranchName | None = None
-    switch: bool = False
-    force: bool = False
+    start: Revision | None = Field(default=None, description="Where a new one begins; absent: HEAD.")
+    new_name: BranchName | None = Field(default=None, description="What it is renamed to.")
+    switch: bool = Field(default=False, description="Switch to the new one as well.")
+    force: bool = Field(default=False, description="Delete it also when its commits are nowhere else.")
 
 
 class BranchChanged(BaseModel):
@@ -197,8 +203,8 @@ class BranchChanged(BaseModel):
 
 
 class FetchRemote(Asked):
-    remote: RemoteName | None = None
-    prune: bool = False
+    remote: RemoteName | None = Field(default=None, description="Absent: that of the branch, or `origin`.")
+    prune: bool = Field(default=False, description="Forget branches that the remote has no more.")
 
 
 class MovedRef(BaseModel):
@@ -216,8 +222,11 @@ class Fetched(BaseModel):
 
 
 class PullBranch(Asked):
-    remote: RemoteName | None = None
-    branch: BranchName | None = None
+    remote: RemoteName | None = Field(default=None, description="Absent: that of the branch, or `origin`.")
+    branch: BranchName | None = Field(
+        default=None,
+        description="The remote's branch to take; absent: the one that the current branch follows.",
+    )
     mode: Literal["ff_only", "merge", "rebase"] = "ff_only"
 
 
@@ -237,11 +246,13 @@ class Pulled(BaseModel):
 class PushBranch(Asked):
     """`force_with_lease`: replace the remote's branch, if it is still where it was seen last."""
 
-    remote: RemoteName | None = None
-    branch: BranchName | None = None
-    remote_branch: BranchName | None = None
-    set_upstream: bool = False
-    force_with_lease: bool = False
+    remote: RemoteName | None = Field(default=None, description="Absent: that of the branch, or `origin`.")
+    branch: BranchName | None = Field(default=None, description="Absent: the current one.")
+    remote_branch: BranchName | None = Field(default=None, description="Its name there; absent: the same.")
+    set_upstream: bool = Field(default=False, description="Let the branch follow that one from now on.")
+    force_with_lease: bool = Field(
+        default=False, description="Replace the remote's branch, if it is still where it was seen last."
+    )
 
 
 class Pushed(BaseModel):

@@ -40,11 +40,28 @@ class CreateProject(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str | None = Field(default=None, max_length=256)
-    template: str | None = Field(default=None, max_length=64)
-    path: str | None = Field(default=None, max_length=4096, json_schema_extra={"format": "path"})
-    clone_url: str | None = Field(default=None, max_length=2048)
-    branch: str | None = Field(default=None, max_length=256)
+    name: str | None = Field(
+        default=None, max_length=256, description="Absent: that of the directory or repository."
+    )
+    template: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Make it from this template: `echo`, a sample that needs no model.",
+    )
+    path: str | None = Field(
+        default=None,
+        max_length=4096,
+        description="Register this directory, below one of the allowed roots; it stays where it is.",
+        json_schema_extra={"format": "path"},
+    )
+    clone_url: str | None = Field(
+        default=None,
+        max_length=2048,
+        description="Clone this: https://, ssh://, HOST:PATH, or a path below an allowed root.",
+    )
+    branch: str | None = Field(
+        default=None, max_length=256, description="Of the repository; absent: its own default branch."
+    )
 
 
 class DownloadProject(BaseModel):

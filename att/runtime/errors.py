@@ -57,7 +57,7 @@ class CommandNotFound(Problem):
 
 class EnvironmentNotBuilt(Problem):
     code, status, title = "environment_not_built", 409, "The project's environment is not built"
-    hint = "Build it first: `att runtime environment-build PROJECT`, or start with `?build=true`."
+    hint = "Build it first: `att runtime environment-build PROJECT`, or start with `build` (`att runtime start PROJECT --build`)."
 
 
 class EnvironmentBroken(Problem):

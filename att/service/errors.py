@@ -7,7 +7,7 @@ from att.problems import Problem
 
 class NoServiceManager(Problem):
     code, status, title = "no_service_manager", 503, "No service manager runs here"
-    hint = "`att up` runs ATT in the foreground; --write-only writes the files without starting anything."
+    hint = "`att up` runs ATT in the foreground; --write-only writes or removes the files, and asks no service manager."
 
 
 class CommandFailed(Problem):

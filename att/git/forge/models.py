@@ -188,8 +188,8 @@ class CreatePull(_Ask):
 
 class ListPulls(_Ask):
     state: Literal["open", "closed", "merged", "all"] = "open"
-    head: Branch | None = None
-    base: Branch | None = None
+    head: Branch | None = Field(default=None, description="Only those of this branch.")
+    base: Branch | None = Field(default=None, description="Only those into this branch.")
     cursor: str | None = Field(default=None, max_length=64)
     limit: int = Field(default=30, ge=1, le=100)
 
@@ -200,22 +200,29 @@ class OnePull(_Ask):
 
 class MergePull(_Ask):
     number: Number
-    method: Method = Method.MERGE
+    method: Method = Field(default=Method.MERGE, description="How the commits come into the base branch.")
     sha: Sha | None = Field(default=None, description="Merge only if the branch is still at this commit.")
-    title: str | None = Field(default=None, max_length=256, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")
-    message: str | None = Field(default=None, max_length=65_536, pattern=_TEXT)
-    delete_branch: bool = False
+    title: str | None = Field(
+        default=None,
+        max_length=256,
+        pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+        description="First line of the commit that is made.",
+    )
+    message: str | None = Field(
+        default=None, max_length=65_536, pattern=_TEXT, description="The rest of its message."
+    )
+    delete_branch: bool = Field(default=False, description="Delete the merged branch on the forge.")
 
 
 class AddReview(_Ask):
     number: Number
-    verdict: Verdict
+    verdict: Verdict = Field(description="Approving needs another token than the one that made it.")
     body: str = Field(default="", max_length=65_536, pattern=_TEXT, description="Needed unless it approves.")
 
 
 class ListChecks(_Ask):
-    sha: Sha | None = None
-    branch: Branch | None = None
+    sha: Sha | None = Field(default=None, description="Only those of this commit.")
+    branch: Branch | None = Field(default=None, description="Only those of this branch.")
     number: Number | None = Field(
         default=None, description="Only those of this pull request's newest commit."
     )
