@@ -145,17 +145,22 @@ class Running:
             os.close(writing)
             await asyncio.wait([heard], timeout=_LAST_WORDS)
             heard.cancel()
+        if self.tally.expected is not None:
+            self._tell()
         return code
 
     def _hear(self, line: str) -> None:
         self.tally.line(line)
-        clock = time.monotonic()
-        if clock - self._told >= _EVERY:
-            self._told = clock
-            counts, total = self.tally.counts, self.tally.expected
-            bad = counts.failed + counts.errors
-            told = f"{counts.total} of {total} tests" if total is not None else "Collecting tests"
-            self._report(f"{told}, {bad} failed" if bad else told, done=counts.total, total=total)
+        if time.monotonic() - self._told >= _EVERY:
+            self._tell()
+
+    def _tell(self) -> None:
+        """How far it is; at the end too, since the last words may come all at once."""
+        self._told = time.monotonic()
+        counts, total = self.tally.counts, self.tally.expected
+        bad = counts.failed + counts.errors
+        told = f"{counts.total} of {total} tests" if total is not None else "Collecting tests"
+        self._report(f"{told}, {bad} failed" if bad else told, done=counts.total, total=total)
 
     async def _covered(self, commands: Commands) -> None:
         report = self._tmp / words.COVERAGE_FILE

@@ -78,6 +78,11 @@ def test_each_outcome_is_counted_and_the_bad_ones_come_first(mixed: tuple[KeptRe
     assert result.exit_code == 1 and result.runner_version
 
 
+def test_the_last_word_on_the_progress_is_the_end(mixed: tuple[KeptResult, Said]) -> None:
+    result, said = mixed
+    assert said.lines[-1] == ("8 of 8 tests, 3 failed", 8, result.counts.total)
+
+
 def test_a_failure_has_message_place_traceback_and_output(mixed: tuple[KeptResult, Said]) -> None:
     result, _ = mixed
     bad = next(failure for failure in result.failures if failure.id.endswith("test_bad"))
