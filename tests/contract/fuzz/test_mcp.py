@@ -52,7 +52,7 @@ def test_every_tool_answers_as_it_says(daemon: RunningDaemon) -> None:
     Calls(daemon, 1).whole()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_every_tool_answers_many_calls_as_it_says(daemon: RunningDaemon) -> None:
     Calls(daemon, 6).whole()

@@ -67,7 +67,7 @@ def test_every_answer_is_as_the_document_says(daemon: RunningDaemon) -> None:
     Exploration(daemon, 1).whole()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_every_answer_of_many_is_as_the_document_says(daemon: RunningDaemon) -> None:
     Exploration(daemon, 4).whole()
