@@ -332,11 +332,12 @@ class Runtime:
         return self.stage.current.spec if self.stage.current is not None and state in ALIVE else None
 
     async def _make_room(self, project_id: str, artefact_id: str | None) -> None:
-        """All that the disk may refuse, before anything is stopped for the new app."""
+        """All that the store and the disk may refuse, before anything is stopped for the new app; the store first: what it
+        refuses leaves no folder behind."""
+        await self._store.write(rows.run_out_of(project_id, artefact_id))
         with translate.logs():
             self._logs(project_id)
         await self.sources.make_room(project_id)
-        await self._store.write(rows.run_out_of(project_id, artefact_id))
 
     async def _new(
         self, project: Project, ready: Ready, port: int, call: Call, artefact_id: str | None

@@ -60,10 +60,13 @@ class House(RunningDaemon):
         return answer.json  # type: ignore[no-any-return]
 
     def start_app(self, name: str, program: str, settings: str = "", wait: str = "ready") -> str:
-        """A project that runs `program`; its id."""
+        """A project that runs `program`; its id. Each writes when it is up: before that it has not set its signals yet."""
         project = self.project(name, [*PYTHON, program], settings)
         answer = self.ask("POST", f"/projects/{project}/runtime/start?wait={wait}")
         assert answer.status == 200, answer.text
+        if wait == "ready":
+            newest = f"/projects/{project}/runtime/logs?limit=1&run={answer.json['run_id']}"
+            eventually_sync(lambda: self.ask("GET", newest).json["lines"])
         return project
 
     def until(self, project: str, state: str) -> dict[str, Any]:
