@@ -91,15 +91,22 @@ async def run(
     """
     loop = asyncio.get_running_loop()
     source = asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE
-    transport, ear = await loop.subprocess_exec(
-        lambda: _Ear(limit, on_said),
-        *argv,
-        stdin=source,
-        cwd=cwd,
-        env=dict(env),
-        start_new_session=True,
-        pass_fds=tuple(pass_fds),
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(
+            lambda: _Ear(limit, on_said),
+            *argv,
+            stdin=source,
+            cwd=cwd,
+            env=dict(env),
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+        )
     )
+    try:
+        transport, ear = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.shield(_end_begun(starting))
+        raise
     late = False
     try:
         if stdin is not None:
@@ -134,6 +141,14 @@ async def _first(*events: asyncio.Event) -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def _end_begun(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Ear]]) -> None:
+    """As `_end`; cancelled while it starts, asyncio ends the process alone, and waits for whoever holds its pipes."""
+    with suppress(OSError):  # it did not start
+        transport, ear = await starting
+        await _end(transport, ear)
+        transport.close()
 
 
 async def _end(transport: asyncio.SubprocessTransport, ear: _Ear) -> None:
