@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         return USAGE_CODE
     if not sys.flags.no_site:
         run_lean(argv)
+    child.keep_descriptors()
     home = Home(settings.home, Disk())
     try:
         state = replace.handed_over(os.environ)

@@ -208,7 +208,7 @@ class Keeper:
         marks = {child.RUN_MARK: run_id, child.KEEPER_MARK: _text(order["keeper"])}
         output = child.open_output()
         try:
-            pid = child.spawn(command, cwd, env, output, marks, listening)
+            pid = child.spawn(command, cwd, env, output, marks, listening, alone=True)
         except child.CannotSpawn as refusal:
             output.close()
             raise RefusedError(refusal.what, str(refusal), path=refusal.path, errno=refusal.errno) from None

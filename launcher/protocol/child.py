@@ -3,9 +3,10 @@
 Everything a keeper starts comes from here, in the daemon and in the launcher, so this is stdlib only. The marks put into the
 environment are how kin.py finds again whatever the process started, however far it ran away.
 
-`posix_spawn` is called through ctypes, because it takes the directory and closes all other descriptors by itself, and tells at
-once why a program cannot be executed; the parent's size does not matter to it (no fork of a large process). Where the C library
-lacks the calls, `os.posix_spawn` and a shell that changes the directory do the same a little slower (`NATIVE` False).
+`posix_spawn` tells at once why a program cannot be executed, and the parent's size does not matter to it (no fork of a large
+process). Python's own lacks the directory. The launcher, which is one thread and must stay small, changes its own directory for
+that moment (`alone`). The daemon calls the C library's through ctypes, which also closes all other descriptors; where that lacks
+the calls, a shell that changes the directory does the same a little slower (`NATIVE` False).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PIPE_BYTES = 1 << 20
 FIRST_SAFE_FD = 10  # descriptors below may be overwritten while the child's are put in place
 PR_SET_CHILD_SUBREAPER = 36
 SETSIGDEF, SETSIGMASK, SETSID = 0x04, 0x08, 0x80
-UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+CLEAN = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}  # back to what they do by default
 
 
 class CannotSpawn(Exception):
@@ -87,8 +88,12 @@ def spawn(
     output: Output,
     marks: Mapping[str, str],
     listening: int | None = None,
+    alone: bool = False,
 ) -> int:
-    """The pid of the new process. It leads a session of its own; stdin is empty; a listening socket is descriptor 3."""
+    """The pid of the new process. It leads a session of its own; stdin is empty; a listening socket is descriptor 3.
+
+    `alone`: nobody else in this process looks at its directory, and it has called `keep_descriptors`.
+    """
     if not command or any("\0" in word for word in (*command, cwd, *env, *env.values())):
         raise CannotSpawn(
             "system", "", errno.EINVAL, "A command, directory or variable is empty or holds a NUL character."
@@ -105,6 +110,8 @@ def spawn(
     if listening is not None:
         fds[SOCKET_FD] = _safe(listening, moved)
     try:
+        if alone and (pid := _spawn_alone(program, command, cwd, words, fds)) is not None:
+            return pid
         make = _spawn_native if NATIVE else _spawn_portable
         return make(program, command, cwd, words, fds)
     except OSError as error:
@@ -186,7 +193,7 @@ BLOCK = 512  # bytes: more than posix_spawnattr_t, posix_spawn_file_actions_t or
 
 
 def _native() -> bool:
-    """Whether the C library has all the calls. ctypes is loaded when it is needed: many a launcher never spawns an app."""
+    """Whether the C library has all the calls. ctypes is loaded when it is needed: it costs a megabyte."""
     try:
         name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
         return name == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 34)
@@ -209,7 +216,7 @@ def _spawn_native(
     try:
         libc.sigemptyset(mask)
         _try(libc.posix_spawnattr_setsigmask(attributes, mask))
-        for number in signal.valid_signals() - UNCATCHABLE:
+        for number in CLEAN:
             libc.sigaddset(mask, int(number))
         _try(libc.posix_spawnattr_setsigdefault(attributes, mask))
         _try(libc.posix_spawnattr_setflags(attributes, ctypes.c_short(SETSIGDEF | SETSIGMASK | SETSID)))
@@ -237,19 +244,52 @@ def _try(number: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-# -- the portable way --------------------------------------------------------------------------------------------------------
+# -- Python's own way ----------------------------------------------------------------------------------------------------------
+
+Action = tuple[int, int, int] | tuple[int, int, str, int, int]
+
+
+def keep_descriptors() -> None:
+    """No process that is started from now on gets a descriptor that this one was born with, but those it is given."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # the one that the list was read from
+                os.set_inheritable(int(name), False)
+
+
+def _spawn_alone(
+    program: str, command: Sequence[str], cwd: str, env: Mapping[str, str], fds: Mapping[int, int]
+) -> int | None:
+    """From the directory itself. None where the system's posix_spawn begins no sessions."""
+    here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+    try:
+        os.chdir(cwd)
+        return _begin(program, command, env, _actions(fds))
+    except NotImplementedError:
+        return None
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _actions(fds: Mapping[int, int]) -> list[Action]:
+    actions: list[Action] = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
+    return actions + [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in fds.items()]
+
+
+def _begin(program: str, words: Sequence[str], env: Mapping[str, str], actions: Sequence[Action]) -> int:
+    return os.posix_spawn(
+        program, list(words), env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=CLEAN
+    )
 
 
 def _spawn_portable(
     program: str, command: Sequence[str], cwd: str, env: Mapping[str, str], fds: Mapping[int, int]
 ) -> int:
     script = 'cd "$1" || exit 126; shift; exec "$@"'
-    actions: list[Action] = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
-    actions += [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in fds.items()]
-    return in_session("/bin/sh", ["sh", "-c", script, "sh", cwd, program, *command[1:]], env, actions)
+    return in_session("/bin/sh", ["sh", "-c", script, "sh", cwd, program, *command[1:]], env, _actions(fds))
 
 
-Action = tuple[int, int, int] | tuple[int, int, str, int, int]
 BEGIN = """import os, signal, sys
 for number in signal.SIGPIPE, signal.SIGXFSZ:
     signal.signal(number, signal.SIG_DFL)
@@ -261,15 +301,12 @@ os.execv(sys.argv[1], sys.argv[2:])
 def in_session(program: str, words: Sequence[str], env: Mapping[str, str], actions: Sequence[Action]) -> int:
     """A process that leads a session of its own, with a clean signal state. Where the system's posix_spawn begins no sessions,
     a Python in between does, at the cost of its start."""
-    clean = signal.valid_signals() - UNCATCHABLE
     try:
-        return os.posix_spawn(
-            program, list(words), env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=clean
-        )
+        return _begin(program, words, env, actions)
     except NotImplementedError:
         begin = [sys.executable, "-I", "-S", "-c", BEGIN, program, *words]
         return os.posix_spawn(
-            sys.executable, begin, env, file_actions=actions, setsigmask=[], setsigdef=clean
+            sys.executable, begin, env, file_actions=actions, setsigmask=[], setsigdef=CLEAN
         )
 
 

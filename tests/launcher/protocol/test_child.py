@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ from launcher.protocol import child
 ENV = {"PATH": os.environ["PATH"]}
 
 
-@pytest.fixture(params=[True, False], ids=["native", "portable"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param and not child.NATIVE:
+@pytest.fixture(params=["native", "alone", "portable"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "native" and not child.NATIVE:
         pytest.skip("the C library lacks the calls")
-    monkeypatch.setattr(child, "NATIVE", request.param)
-    return bool(request.param)
+    monkeypatch.setattr(child, "NATIVE", request.param == "native")
+    if request.param == "alone":
+        monkeypatch.setattr(child, "spawn", partial(child.spawn, alone=True))
+    return str(request.param)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def tell(
 
 
 def test_output_directory_environment_and_status_are_as_ordered(
-    output: child.Output, way: bool, tmp_path: Path
+    output: child.Output, way: str, tmp_path: Path
 ) -> None:
     program = "import os; print(os.getcwd(), os.environ['A'], os.environ['ATT_RUN']); os.write(2, b'err'); os._exit(7)"
     command = [sys.executable, "-I", "-S", "-u", "-c", program]
@@ -62,14 +65,14 @@ def test_output_directory_environment_and_status_are_as_ordered(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
-def test_it_leads_its_own_session_with_nothing_on_stdin(output: child.Output, way: bool) -> None:
+def test_it_leads_its_own_session_with_nothing_on_stdin(output: child.Output, way: str) -> None:
     said, _, _ = tell(
         output, "import os; print(os.getsid(0) == os.getpid() == os.getpgrp(), repr(os.read(0, 1)))"
     )
     assert said == "True b''\n"
 
 
-def test_blocked_and_ignored_signals_are_not_inherited(output: child.Output, way: bool) -> None:
+def test_blocked_and_ignored_signals_are_not_inherited(output: child.Output, way: str) -> None:
     ignored = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
     try:
@@ -84,14 +87,14 @@ def test_blocked_and_ignored_signals_are_not_inherited(output: child.Output, way
     assert "SIG_DFL" in said or said.split()[1] == "0"
 
 
-def test_sigpipe_ends_it_as_it_ends_any_program(output: child.Output, way: bool) -> None:
+def test_sigpipe_ends_it_as_it_ends_any_program(output: child.Output, way: str) -> None:
     """Python ignores SIGPIPE and would pass that on to a program that does not set it itself."""
     pid = child.spawn(["sh", "-c", "kill -PIPE $$; exit 3"], "/", ENV, output, {})
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGPIPE
 
 
 def test_a_listening_socket_is_descriptor_three_and_nothing_else_comes_along(
-    output: child.Output, way: bool
+    output: child.Output, way: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -105,7 +108,7 @@ def test_a_listening_socket_is_descriptor_three_and_nothing_else_comes_along(
         assert said.splitlines()[1].startswith("[0, 1, 2, 3, 4")
 
 
-def test_descriptors_that_are_in_each_others_place_are_not_mixed_up(output: child.Output, way: bool) -> None:
+def test_descriptors_that_are_in_each_others_place_are_not_mixed_up(output: child.Output, way: str) -> None:
     """The worst case: the socket is where stderr's pipe should not be overwritten, and the other way round."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         kept = os.dup(3) if _is_open(3) else None
@@ -152,7 +155,7 @@ def refusal(
     return caught.value
 
 
-def test_each_refusal_has_its_kind(output: child.Output, way: bool, tmp_path: Path) -> None:
+def test_each_refusal_has_its_kind(output: child.Output, way: str, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("no program")
     assert refusal(output, ["surely-not-there"]).what == "command"
@@ -186,7 +189,7 @@ def test_a_file_that_is_no_program_is_told_at_once(output: child.Output, tmp_pat
 
 
 def test_the_program_is_found_on_the_path_of_the_app_not_on_ours(
-    output: child.Output, way: bool, tmp_path: Path
+    output: child.Output, way: str, tmp_path: Path
 ) -> None:
     tool = tmp_path / "bin" / "my-tool"
     tool.parent.mkdir()
@@ -199,7 +202,7 @@ def test_the_program_is_found_on_the_path_of_the_app_not_on_ours(
     assert relative == str(tool)
 
 
-def test_a_large_environment_reaches_it(output: child.Output, way: bool) -> None:
+def test_a_large_environment_reaches_it(output: child.Output, way: str) -> None:
     large = {**ENV, **{f"V{n}": "x" * 1000 for n in range(1000)}}
     said, trouble, _ = tell(
         output, "import os; print(sum(len(v) for k, v in os.environ.items() if k[0] == 'V'))", large
@@ -208,7 +211,7 @@ def test_a_large_environment_reaches_it(output: child.Output, way: bool) -> None
 
 
 def test_an_environment_that_the_system_does_not_take_is_told_as_that(
-    output: child.Output, way: bool
+    output: child.Output, way: str
 ) -> None:
     told = refusal(output, ["ls"], env={**ENV, "HUGE": "x" * (1 << 22)})
     assert told.what == "system"
