@@ -257,7 +257,18 @@ def test_the_launcher_loads_only_the_standard_library() -> None:
 
 
 def test_the_daemon_loads_nothing_that_most_lives_do_not_need() -> None:
-    seldom = {"alembic", "asyncpg", "click", "mcp", "mcp_types", "rich", "starlette", "uv", "watchfiles", "yaml"}
+    seldom = {
+        "alembic",
+        "asyncpg",
+        "click",
+        "mcp",
+        "mcp_types",
+        "rich",
+        "starlette",
+        "uv",
+        "watchfiles",
+        "yaml",
+    }
     assert _loaded_by("import att.daemon") & seldom == set()
 
 
