@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,16 @@ from att.runtime.builds import Builds
 from att.runtime.errors import AlreadyRunning, NotRunning, SafeMode
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
-from att.runtime.preflight import Ready
 from att.runtime.sources import Source, Sources
-from att.runtime.stage import ALIVE, Begun, Stage
+from att.runtime.stage import ALIVE, Stage
+from att.runtime.starting import Starting, refuse_running
 from att.runtime.switch import Switch
 from att.store.store import Store
 from supervisor import errors as supervision
 from supervisor.keeper import Keeper
 from supervisor.logs.log import Log
-from supervisor.runner import RunnerStatus, State
-from supervisor.spec import AppSpec
+from supervisor.runner import State
 
-START_TIMEOUT = 120.0
 _log = structlog.get_logger("att.runtime")
 
 
@@ -71,7 +69,8 @@ class Runtime:
         self.sources = Sources(home, projects, store, environ, self.builds)
         self._adoption = Adoption(projects, store, keeper, logs, environ, situation, self.sources)
         self.stage = Stage(keeper, Address(keeper), self.sources)
-        self.switch = Switch(self.stage, store, logs, projects, self._go_back)
+        self._starting = Starting(self.stage, projects, store, keeper, logs, self._keep)
+        self.switch = Switch(self.stage, store, logs, projects, self._starting.go_back)
         self._resuming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         projects.before_delete.append(self._before_delete)
@@ -172,7 +171,7 @@ class Runtime:
         """Start the project's app; another one that runs is stopped first. `source`: what it runs out of, from now on."""
         self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
-        self._refuse_running(project_id, await self.stage.state())
+        refuse_running(project_id, self.stage.current, await self.stage.state())
         self._refuse_deploying()
         artefact_id = await self.sources.chosen(project_id, source)
         if build and artefact_id is None:
@@ -180,33 +179,9 @@ class Runtime:
         async with self.stage.lock:
             self._refuse_deploying()
             project = await self._projects.get(project_id)  # it may have been deleted while we waited
-            app, wish = await self._start(project, artefact_id, call, wait, timeout)
+            app, wish = await self._starting.begin(project, artefact_id, call, wait, timeout)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
-
-    async def _start(
-        self, project: Project, artefact_id: str | None, call: Call, wait: Wait, timeout: float | None
-    ) -> Begun:
-        project_id = project.id
-        self._refuse_running(project_id, await self.stage.state())
-        ready = await self.sources.look_over(project, artefact_id, self.stage.slot(project_id))
-        port = await self.stage.address.port(ready, self._ours(await self.stage.state()))
-        await self._make_room(project_id, artefact_id)
-        if self.stage.current is not None:
-            other = self.stage.current.project_id != project_id
-            self.stage.current.stop_reason = (
-                f"{project_id} was started" if other else self.stage.current.stop_reason
-            )
-            self.stage.current.call = call
-            await self.stage.let_go()
-        app = await self._new(project, ready, port, call, artefact_id)
-        return app, await self._begin(app, app.runner.start(wait, _patience(wait, timeout)))
-
-    async def _go_back(self, project_id: str, call: Call) -> Begun:
-        """After a version that did not get healthy: the app of before, as it was. `stage.lock` is held."""
-        project = await self._projects.get(project_id)
-        artefact_id = await self.sources.chosen(project_id, None)
-        return await self._start(project, artefact_id, call, "ready", None)
 
     async def stop(
         self, project_id: str, call: Call, *, wait: bool = True, timeout: float | None = None
@@ -244,16 +219,7 @@ class Runtime:
             self._refuse_deploying()
             project = await self._projects.get(project_id)
             artefact_id = await self.sources.chosen(project_id, source)
-            tmp = app.spec.private_tmp or self.stage.slot(project_id)
-            ready = await self.sources.look_over(project, artefact_id, tmp)
-            same = ready.place.port in (0, app.spec.port) and ready.place.host == app.spec.host
-            port = app.spec.port if same else await self.stage.address.port(ready, None)
-            app.call = call
-            spec = await self.stage.address.spec(ready, port)
-            await self._store.write(rows.run_out_of(project_id, artefact_id))
-            await app.replace(ready, spec)
-            app.artefact_id = artefact_id
-            wish = await self._begin(app, app.runner.restart(wait, _patience(wait, timeout)))
+            wish = await self._starting.again(project, app, artefact_id, call, wait, timeout)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
 
@@ -311,10 +277,6 @@ class Runtime:
         if self.stage.deploying is not None:
             raise DeployUnderWay(f"{self.stage.deploying}: its version is being changed")
 
-    def _refuse_running(self, project_id: str, state: State | None) -> None:
-        if state in ALIVE and self.current(project_id) is not None:
-            raise AlreadyRunning(f"{project_id} runs already", state=str(state))
-
     def _refuse_in_safe_mode(self, project_id: str) -> None:
         if self.situation.safe:
             raise SafeMode(f"{project_id} is not started")
@@ -327,40 +289,6 @@ class Runtime:
         if (await app.runner.status(False)).state is State.STOPPED:
             raise NotRunning(f"{project_id} does not run")
         return app
-
-    def _ours(self, state: State | None) -> AppSpec | None:
-        return self.stage.current.spec if self.stage.current is not None and state in ALIVE else None
-
-    async def _make_room(self, project_id: str, artefact_id: str | None) -> None:
-        """All that the store and the disk may refuse, before anything is stopped for the new app; the store first: what it
-        refuses leaves no folder behind."""
-        await self._store.write(rows.run_out_of(project_id, artefact_id))
-        with translate.logs():
-            self._logs(project_id)
-        await self.sources.make_room(project_id)
-
-    async def _new(
-        self, project: Project, ready: Ready, port: int, call: Call, artefact_id: str | None
-    ) -> App:
-        spec = await self.stage.address.spec(ready, port)
-        log = self._logs(project.id)
-        change = self._projects.set_status
-        self.stage.current = App.open(
-            ready, spec, self._keeper, log, self._store, change, call, artefact_id=artefact_id
-        )
-        return self.stage.current
-
-    async def _begin(self, app: App, wish: Coroutine[None, None, RunnerStatus]) -> asyncio.Task[RunnerStatus]:
-        """Send the wish off; returns once its process is there (or it failed), not when it is fulfilled."""
-        app.begun.clear()
-        task = asyncio.create_task(wish, name=f"start {app.project_id}")
-        self._keep(task)
-        begun = asyncio.create_task(app.begun.wait())
-        try:
-            await asyncio.wait([task, begun], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            begun.cancel()
-        return task
 
     async def _stop(self, app: App) -> None:
         await self._store.write(rows.want(None))
@@ -393,7 +321,3 @@ class Runtime:
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _patience(wait: Wait, timeout: float | None) -> float | None:
-    return None if wait == "none" else START_TIMEOUT if timeout is None else timeout
