@@ -275,7 +275,8 @@ class _Making:
 def _unpack(packed: Path, target: Path) -> None:
     if packed.stat().st_size > listing.MOST_BYTES:
         raise TooLarge(f"more than {listing.MOST_BYTES >> 30} GiB")
-    with tarfile.open(packed) as archive:  # made by git just now; no name leads out, and links stay what they are, as in a copy
+    # Made by git just now: no name leads out, and links stay what they are, as in a copy of the files.
+    with tarfile.open(packed) as archive:
         archive.extractall(target, filter="tar")  # nosec B202
     packed.unlink()
 
