@@ -87,6 +87,7 @@ _POSTGRES: dict[str, type[Problem]] = {
     "08": DatabaseUnreachable,  # connection exceptions
     "28": DatabaseUnreachable,  # authorization
     "3D": DatabaseUnreachable,  # no such database
+    "40": DatabaseLocked,  # undone for the sake of another: a deadlock, a serialization failure
     "53": DiskFull,  # insufficient resources (53100); 53300 stands below
     "55": DatabaseLocked,  # lock not available
     "57": DatabaseUnreachable,  # shut down, starting up

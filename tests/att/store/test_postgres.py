@@ -120,6 +120,32 @@ async def test_a_lock_of_another_is_a_problem_and_afterwards_all_goes_on(url: st
 
 
 @on_a_loop
+async def test_the_victim_of_a_deadlock_is_a_problem_and_afterwards_all_goes_on(url: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    store = await open_store(url)
+    other = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
+    async with other.connect() as connection:
+        await connection.execute(text("LOCK TABLE meta"))
+        waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
+
+        def cross(ours: Connection) -> None:
+            ours.execute(text("LOCK TABLE events"))
+            ours.execute(text("LOCK TABLE meta"))
+
+        writing = asyncio.ensure_future(store.write(cross))
+        while not (await connection.execute(waits)).scalar():
+            pass  # each look waits for the server
+        await connection.execute(text("LOCK TABLE events"))  # given when ours is undone, who waited first
+        with pytest.raises(DatabaseLocked):
+            await writing
+    await other.dispose()
+    await store.write(lambda c: set_fact(c, "a", 1))
+    assert await store.read(lambda c: fact(c, "a")) == 1
+    await store.aclose()
+
+
+@on_a_loop
 async def test_a_lost_connection_is_a_problem_and_the_next_write_finds_another(
     url: str, tmp_path: Path
 ) -> None:
