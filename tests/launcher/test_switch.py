@@ -136,7 +136,7 @@ def test_one_that_dies_when_it_is_made_the_active_one_is_rolled_back(home: Home,
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("behaviour", [{"deaf": True}, {"late": 0.3}])
+@pytest.mark.parametrize("behaviour", [{"deaf": True}, {"late": 1.0}])
 def test_a_standby_killed_or_stopped_from_outside_is_no_verdict(
     home: Home, launch: Launch, number: int, behaviour: dict[str, object]
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_stop_that_one_life_began_is_ended_by_the_next(house: House) -> None:
     house.new_life(daemon)
     eventually_sync(gone(app), 20)
     eventually_sync(lambda: house.status(project)["state"] == "stopped")
+    eventually_sync(lambda: house.events("runtime.stopped"))  # it is told a moment after
     assert len(house.events("runtime.exited")) == len(house.events("runtime.stopped")) == 1
 
 
