@@ -26,13 +26,14 @@ def url_of(file: Path) -> str:
     """The database that stands for `file`."""
     if not _urls:
         _urls[Path("/")] = _held.enter_context(server())
+    file = file.absolute()
     if file not in _urls:
         _urls[file] = database(_urls[Path("/")], f"att{next(_numbers)}")
     return _urls[file]
 
 
 async def _open(where: str, *, busy_timeout: float = 10.0, waiting_limit: int = 10_000) -> Store:
-    url = url_of(Path(where).absolute())
+    url = url_of(Path(where))
     return await PostgresStore.open(url, busy_timeout=busy_timeout, waiting_limit=waiting_limit)
 
 
@@ -41,7 +42,7 @@ _environment = daemon.environment
 
 def environment(home: Path, port: int, **variables: str) -> dict[str, str]:
     kept = _environment(home, port, **variables)
-    return {"ATT_DATABASE": url_of((home / "att.db").absolute())} | kept
+    return {"ATT_DATABASE": url_of(home / "att.db")} | kept
 
 
 def pytest_configure() -> None:

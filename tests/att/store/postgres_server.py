@@ -43,10 +43,9 @@ def server() -> Iterator[str]:
     try:
         if user is not None:
             shutil.chown(folder, user)
-        data, log = folder / "data", folder / "log"
+        data = folder / "data"
         call([programs / "initdb", "-D", data, "-U", "att", "-A", "trust", "--no-sync", "-E", "UTF8"], user)
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        call([programs / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start"], user)
+        begin(programs, folder, user)
         try:
             call([programs / "createdb", "-h", folder, "-U", "att", "att"], user)
             yield f"postgresql://att@/att?host={folder}"
@@ -54,6 +53,24 @@ def server() -> Iterator[str]:
             call([programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin(programs: Path, folder: Path, user: str | None) -> None:
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    words = [programs / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", options, "start"]
+    call(words, user)
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """The server is not there, as after a crash; afterwards it is again."""
+    programs, folder, user = _programs(), Path(url.rpartition("host=")[2]), _user()
+    assert programs is not None
+    call([programs / "pg_ctl", "-D", folder / "data", "-w", "-m", "immediate", "stop"], user)
+    try:
+        yield
+    finally:
+        begin(programs, folder, user)
 
 
 def call(command: list[str | Path], user: str | None) -> None:
