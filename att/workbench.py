@@ -58,18 +58,27 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
         home=ground.settings.home,
         environ=ground.environ,
     )
-    git = Git(ground.projects, ground.events)
+    forges = _make_forges(ground)
+    git = Git(ground.projects, ground.events, give_remote=forges.give_remote)
     changes = Changes(ground.settings.home, ground.projects, ground.events, runs, RoomTester(testing))
     deploys = Deploys(
-        ground.settings.home, ground.store, ground.projects, ground.runtime, runs, ground.environ
+        ground.settings.home,
+        ground.store,
+        ground.projects,
+        ground.runtime,
+        runs,
+        ground.events,
+        ground.environ,
     )
     await deploys.clear()
     # The services that do long work stand between here and the next line: they register it with `runs.register`.
     stack.push_async_callback(runs.aclose)  # so it ends before what it uses is closed
+    stack.push_async_callback(deploys.aclose)
     await runs.open()
     await deploys.settle()
     await changes.sweep()
-    forges = await _open_forges(stack, ground)
+    stack.push_async_callback(forges.aclose)
+    await forges.open()
     code = Code(ground.projects, ground.events)
     return {
         Code: code,
@@ -84,9 +93,9 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
     }
 
 
-async def _open_forges(stack: contextlib.AsyncExitStack, ground: Ground) -> Forges:
+def _make_forges(ground: Ground) -> Forges:
     settings = ground.settings
-    forges = Forges(
+    return Forges(
         ground.store,
         ground.events,
         ground.projects,
@@ -95,6 +104,3 @@ async def _open_forges(stack: contextlib.AsyncExitStack, ground: Ground) -> Forg
         environ=ground.environ,
         options=ForgeOptions(settings.forge, settings.github_url, settings.github_token, settings.checks),
     )
-    stack.push_async_callback(forges.aclose)
-    await forges.open()
-    return forges

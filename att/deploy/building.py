@@ -21,7 +21,7 @@ import structlog
 
 from att.catalogue import Call
 from att.deploy import files as listing
-from att.deploy import rows
+from att.deploy import rows, settings
 from att.deploy.errors import ArtefactFolderUnusable, NoRepository, RevisionNotFound, TooLarge
 from att.deploy.models import Artefact
 from att.event.models import Outcome
@@ -207,12 +207,12 @@ class _Making:
 
     async def environment(self) -> None:
         """Made in its place; where the command brings its own program and the project no packages, none is needed."""
-        settings = await asyncio.to_thread(preflight.read_settings, self.files)
+        found = await asyncio.to_thread(preflight.read_settings, self.files)
         brings = any(
             (self.files / name).is_file()
             for name in ("pyproject.toml", "requirements.txt", "requirements.lock")
         )
-        if settings.command and "/" in settings.command[0] and not brings:
+        if found.command and "/" in found.command[0] and not brings:
             self._report("No environment is needed")
             return
         plan, _ = await asyncio.to_thread(preflight.plan_environment, self.files)
@@ -233,6 +233,7 @@ class _Making:
         ready = await preflight.look_over(
             self.project_id, self.files, tmp=scratch, environ=self._builder.environ
         )
+        await asyncio.to_thread(settings.read, self.files)
         config = ready.place.config
         if config is None or not ready.place.nat_version:
             return

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from att.catalogue import Call
-from att.deploy import files, pruning, rows
+from att.deploy import files, pruning, rows, settings, watch_rows
 from att.deploy.building import Builder
 from att.deploy.errors import (
     AlreadyDeployed,
@@ -35,24 +35,28 @@ from att.deploy.models import (
     RollBack,
     RunDeploy,
 )
-from att.event.models import Outcome
+from att.deploy.probation import Standing
+from att.deploy.record import ROLLBACK, Record
+from att.deploy.watch_rows import Watched
+from att.deploy.watching import Watching
+from att.event.log import EventLog
 from att.problems import Problem
 from att.project.models import Project
 from att.project.projects import Projects
 from att.runtime import environment
 from att.runtime import rows as runtime_rows
+from att.runtime.app import AT_DAEMON
 from att.runtime.errors import SafeMode
-from att.runtime.rows import Note
 from att.runtime.service import Runtime
 from att.runtime.sources import FILES
-from att.runtime.switch import Trial
+from att.runtime.switch import Promoted, Trial
 from att.store.store import Store
-from att.workflow.errors import RunBusy, RunNotFound
+from att.workflow.errors import RunBusy, RunEnded, RunNotFound
 from att.workflow.flow import Flow
 from att.workflow.models import Run
 from att.workflow.runs import Runs
 
-BUILD, RUN, ROLLBACK = "deploy.build", "deploy.run", "deploy.rollback"
+BUILD, RUN = "deploy.build", "deploy.run"
 GROUP = "deploy"
 _log = structlog.get_logger("att.deploy")
 
@@ -65,14 +69,18 @@ class Deploys:
         projects: Projects,
         runtime: Runtime,
         runs: Runs,
+        events: EventLog,
         environ: Mapping[str, str],
     ) -> None:
         self.builder = Builder(home, store, environ)
         self._store, self._projects, self._runtime, self._runs = store, projects, runtime, runs
+        self._watching = Watching(store, events, self._go_back)
+        self._record = Record(store, runtime, self._watching.begin)
         runs.register(BUILD, self._work_build, resume=False, exclusive=GROUP)
         runs.register(RUN, self._work_run, resume=True, exclusive=GROUP)
         runs.register(ROLLBACK, self._work_run, resume=True, exclusive=GROUP)
         projects.before_delete.append(self._before_delete)
+        runtime.changing = self
 
     # -- the daemon's life
 
@@ -90,6 +98,33 @@ class Deploys:
                 ended = True
             if ended:
                 await self._store.write(rows.end(deploy.deploy_id, "interrupted", "the daemon ended", []))
+        if not self._runtime.situation.safe:
+            await self._watching.open()
+
+    async def aclose(self) -> None:
+        """The watch over a version goes on in the next life."""
+        await self._watching.aclose()
+
+    # -- as the runtime knows it
+
+    async def let_go(self) -> None:
+        """A person has taken the app in hand: nobody looks after its version any longer."""
+        await self._watching.end_all()
+
+    async def under_way(self, project_id: str) -> str | None:
+        """The run that is about to bring a version out."""
+        for kind in (RUN, ROLLBACK):
+            run = await self._runs.newest(project_id, kind)
+            if run is not None and not run.state.ended:
+                return run.run_id
+        return None
+
+    async def cancel(self, project_id: str, run_id: str, call: Call) -> None:
+        """End it; returns when it has."""
+        with contextlib.suppress(RunEnded):
+            run = await self._runs.cancel(project_id, run_id, call)
+            while not run.state.ended:
+                run = await self._runs.wait(run_id, 60)
 
     # -- asking for work
 
@@ -196,8 +231,8 @@ class Deploys:
             built = await flow.step("build", lambda: self._build_whole(flow))
             target = built["artefact_id"]
         seen: dict[str, Any] = {}
-        flow.undo("record", lambda: self._note_cut_off(flow, target, seen.get("previous")))
-        seen.update(await flow.step("begin", lambda: self._note_begin(flow, target)))
+        flow.undo("record", lambda: self._record.cut_off(flow, target, seen.get("previous")))
+        seen.update(await flow.step("begin", lambda: self._record.begin(flow, target)))
         before = seen["previous"]
         try:
             await flow.step("check", lambda: self._check(flow.project_id, target))
@@ -205,11 +240,17 @@ class Deploys:
         except Problem as problem:
             back = bool(problem.extra.get("rolled_back"))
             state = "rolled_back" if back else "failed"
-            await self._note_end(flow, target, before, state, problem.detail, problem.code)
+            await self._record.end(flow, target, before, state, problem.detail, problem.code)
             raise
-        await flow.step("finish", lambda: self._note_end(flow, target, before, "succeeded", None))
+        await flow.step("finish", lambda: self._record.end(flow, target, before, "succeeded", None))
         await self._prune(flow.project_id)
-        return {"deploy_id": flow.run_id, "artefact_id": target, "previous_artefact_id": before}
+        watched = await self._store.read(watch_rows.one(flow.run_id))
+        return {
+            "deploy_id": flow.run_id,
+            "artefact_id": target,
+            "previous_artefact_id": before,
+            "watched_until": watched.until if watched is not None else None,
+        }
 
     async def _build_whole(self, flow: Flow) -> dict[str, Any]:
         """As one step: what is half built when the daemon dies is built anew."""
@@ -239,62 +280,42 @@ class Deploys:
             await self._refuse_same(flow.project_id, artefact_id)
             if self._runtime.situation.safe:
                 raise SafeMode(f"{flow.project_id} is not deployed")
-            await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial)
+            watch = await self._watch(flow, artefact_id)
+            await self._watching.end_all(but=flow.input.get("of"))
+            await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial, watch)
 
-    async def _note_begin(self, flow: Flow, target: str) -> dict[str, Any]:
-        before = (await self._store.read(runtime_rows.source(flow.project_id))).artefact_id
-        kind = "rollback" if flow.kind == ROLLBACK else "deploy"
-        values = {
-            "project_id": flow.project_id,
-            "artefact_id": target,
-            "previous_artefact_id": before,
-            "actor": flow.call.actor,
-        }
-        note = self._note("deploy.started", flow, target, before, kind=kind)
-        await self._store.write(rows.begin(flow.run_id, values, {"run_id": flow.run_id, "kind": kind}, note))
-        return {"previous": before}
+    async def _watch(self, flow: Flow, artefact_id: str) -> Promoted | None:
+        """What is to be noted with the switch, when the version is to be looked after. One that was gone back to is not: it was
+        good, and where should one go from there."""
+        if flow.kind == ROLLBACK:
+            return None
+        place = self.builder.folder(flow.project_id, artefact_id) / FILES
+        found = await asyncio.to_thread(settings.read, place)
+        if not found.watch:
+            return None
+        return watch_rows.begin(flow.run_id, found, flow.input["timeout"], artefact_id, flow.project_id)
 
-    async def _note_cut_off(self, flow: Flow, target: str, before: str | None) -> None:
-        """Of a run that was cancelled: its version may have been out before that word came."""
-        chosen = await self._store.read(runtime_rows.source(flow.project_id))
-        app = self._runtime.current(flow.project_id)
-        runs = app is not None and (app.role, app.artefact_id) == ("current", target)
-        if runs or (target != before and (chosen.artefact_id, chosen.files) == (target, False)):
-            await self._note_end(flow, target, before, "succeeded", None)
-        else:
-            await self._note_end(flow, target, before, "cancelled", "it was cancelled")
-
-    async def _note_end(
-        self,
-        flow: Flow,
-        target: str,
-        before: str | None,
-        state: str,
-        reason: str | None,
-        code: str | None = None,
-    ) -> None:
-        """How it ended, once."""
-        if state == "succeeded":
-            kind = "deploy.rolled_back" if flow.kind == ROLLBACK else "deploy.completed"
-            notes = [self._note(kind, flow, target, before)]
-        else:
-            more: dict[str, Any] = {"reason": reason, "code": code}
-            notes = [self._note("deploy.failed", flow, target, before, Outcome.FAILED, **more)]
-            if state == "rolled_back":
-                notes.append(self._note("deploy.rolled_back", flow, before, target, **more))
-        await self._store.write(rows.end(flow.run_id, state, reason, notes))
-
-    def _note(
-        self,
-        event: str,
-        flow: Flow,
-        to: str | None,
-        before: str | None,
-        outcome: Outcome = Outcome.OK,
-        **more: object,
-    ) -> Note:
-        told = {"deploy_id": flow.run_id, "artefact_id": to, "previous_artefact_id": before, **more}
-        return Note(event, flow.project_id, told, flow.call.actor, flow.call.request_id or None, outcome)
+    async def _go_back(self, watched: Watched) -> None:
+        """From a version that turned ill: a rollback like any other, begun once."""
+        project_id = watched.project_id
+        newest = await self._runs.newest(project_id, ROLLBACK)
+        begun = newest is not None and newest.input.get("of") == watched.deploy_id
+        while not begun:
+            now = await self._store.read(watch_rows.one(watched.deploy_id))
+            target = await self._previous(project_id)
+            if now is None or now.state is not Standing.ILL:
+                return
+            if target is None:
+                _log.error("nothing_to_go_back_to", project_id=project_id, reason=watched.reason)
+                break
+            wish = {"artefact_id": target, "timeout": watched.timeout, "retries": 0}
+            wish |= {"of": watched.deploy_id, "reason": watched.reason}
+            try:
+                await self._runs.begin(ROLLBACK, project_id, AT_DAEMON, wish)
+                begun = True
+            except RunBusy as busy:  # a build; or a deploy that may mend it
+                await self._runs.wait(str(busy.extra["run_id"]), 60)
+        await self._store.write(watch_rows.turn(watched.deploy_id, Standing.FAILED, when=Standing.ILL))
 
     async def _prune(self, project_id: str) -> None:
         known = [one.artefact_id for one in await self._store.read(rows.artefacts_of(project_id))]
@@ -315,6 +336,7 @@ class Deploys:
         app = self._runtime.current(project_id)
         now = await self._runtime.status(project_id, figures=False)
         alive = app is not None and now.state not in ("stopped", "failed")
+        last = await self._store.read(rows.last(project_id))
         return DeployStatus(
             project_id=project_id,
             artefact_id=chosen.artefact_id,
@@ -322,20 +344,20 @@ class Deploys:
             running=app.artefact_id if app is not None and alive else None,
             previous=await self._previous(project_id),
             under_way=await self._under_way(project_id),
-            last=await self._store.read(rows.last(project_id)),
+            last=last,
+            watched_until=last.watched_until if last is not None and last.watch == "on" else None,
             artefacts=await self._store.read(rows.artefacts_of(project_id)),
         )
 
     async def _under_way(self, project_id: str) -> str | None:
-        for kind in (RUN, ROLLBACK, BUILD):
-            run = await self._runs.newest(project_id, kind)
-            if run is not None and not run.state.ended:
-                return run.run_id
-        return None
+        build = await self._runs.newest(project_id, BUILD)
+        building = build.run_id if build is not None and not build.state.ended else None
+        return await self.under_way(project_id) or building
 
     async def history(self, ask: AskHistory) -> DeployPage:
         await self._projects.get(ask.project_id)
         return await self._store.read(rows.page(ask))
 
     async def _before_delete(self, project: Project) -> None:
+        await self._watching.forget(project.id)
         await self.builder.remove_all(project.id)

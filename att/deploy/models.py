@@ -99,6 +99,14 @@ class Deploy(BaseModel):
     actor: str
     started_at: Timestamp
     ended_at: Timestamp | None
+    watch: Annotated[
+        Literal["on", "passed", "ended", "failed"] | None,
+        Field(
+            description="Of the watch after the switch: `ended` by a start, stop, restart or another deploy, `failed`: gone "
+            "back from, with the reason. Absent: there is none."
+        ),
+    ] = None
+    watched_until: Timestamp | None = None
 
 
 class DeployStatus(BaseModel):
@@ -110,6 +118,9 @@ class DeployStatus(BaseModel):
     running: str | None = Field(description="The artefact that the app runs out of at this moment.")
     previous: str | None
     under_way: str | None = Field(description="The run of the deploy or build that is under way.")
+    watched_until: Timestamp | None = Field(
+        description="Until then the version is under watch: if it turns ill, ATT goes back by itself. Absent: it is final."
+    )
     last: Deploy | None
     artefacts: list[Artefact]
 

@@ -58,6 +58,9 @@ async def run(ask: RunDeploy, call: Call, deploys: Deploys) -> Run:
 
     With `serve = "socket"` the new version starts beside the old one and takes no connection before it is healthy; no request
     fails. Otherwise the old one is stopped first. The run's problem is `deploy_failed` when it went back.
+
+    The run ends with the switch; until `watched_until` the version is under watch. If its runtime fails, a probe finds it ill or it
+    dies too often within that time, ATT goes back to the good version before by itself. `[deploy]` of att.toml sets how long.
     """
     return await deploys.run(ask, call)
 
@@ -78,7 +81,7 @@ async def run(ask: RunDeploy, call: Call, deploys: Deploys) -> Run:
     progress="workflow.status",
 )
 async def rollback(ask: RollBack, call: Call, deploys: Deploys) -> Run:
-    """Go back to the good version before, or to any that was healthy."""
+    """Go back to the good version before, or to any that was healthy. What is gone back to is not under watch."""
     return await deploys.rollback(ask, call)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
+from att.deploy import watch_rows
 from att.deploy.models import Artefact, AskHistory, Deploy, DeployPage
 from att.runtime.rows import Note
 from att.store.tables import artefacts, deploys
@@ -124,9 +125,13 @@ def begin(
 
 
 def end(
-    deploy_id: str, state: str, reason: str | None, notes: Sequence[Note]
+    deploy_id: str,
+    state: str,
+    reason: str | None,
+    notes: Sequence[Note],
+    also: Callable[[Connection], None] | None = None,
 ) -> Callable[[Connection], bool]:
-    """How it ended, once; False when that stands there already."""
+    """How it ended, once, and what else is to be noted with it; False when that stands there already."""
 
     def work(connection: Connection) -> bool:
         mine = (deploys.c.id == deploy_id) & (deploys.c.state == UNDER_WAY)
@@ -135,6 +140,8 @@ def end(
             return False
         for note in notes:
             note.write(connection)
+        if also is not None:
+            also(connection)
         return True
 
     return work
@@ -171,6 +178,7 @@ def page(ask: AskHistory) -> Callable[[Connection], DeployPage]:
 
 def _deploy(row: RowMapping) -> Deploy:
     details = json.loads(row["details"] or "{}")
+    watched = watch_rows.of(details)
     return Deploy(
         deploy_id=row["id"],
         project_id=row["project_id"],
@@ -183,4 +191,6 @@ def _deploy(row: RowMapping) -> Deploy:
         actor=row["actor"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+        watch=watched.told if watched is not None else None,
+        watched_until=watched.until if watched is not None else None,
     )

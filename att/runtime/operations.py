@@ -83,7 +83,10 @@ async def start(ask: StartRuntime, call: Call, runtime: Runtime) -> RuntimeStatu
     "POST", "/projects/{project_id}/runtime/stop", effect=Effect.WRITE, errors=(errors.NotRunning,)
 )
 async def stop(ask: StopRuntime, call: Call, runtime: Runtime) -> RuntimeStatus:
-    """Stop the app and everything that it started."""
+    """Stop the app and everything that it started.
+
+    It is the last word: a deploy that is bringing a version of it out is cancelled, and nothing comes up after this.
+    """
     return await runtime.stop(ask.project_id, call, wait=ask.wait == "stopped", timeout=ask.timeout)
 
 

@@ -86,6 +86,16 @@ def want(project_id: str | None) -> Callable[[Connection], None]:
     return lambda connection: set_fact(connection, WANTED, project_id)
 
 
+def unwant(project_id: str) -> Callable[[Connection], None]:
+    """This project's app is not the one that should run, if it was."""
+
+    def work(connection: Connection) -> None:
+        if wanted(connection) == project_id:
+            set_fact(connection, WANTED, None)
+
+    return work
+
+
 def source(project_id: str) -> Callable[[Connection], Chosen]:
     return lambda connection: Chosen(**(fact(connection, SOURCE + project_id) or {}))
 
@@ -118,9 +128,14 @@ def forget(project_id: str) -> Callable[[Connection], None]:
 
 
 def promote(
-    project_id: str, artefact_id: str | None, run_id: str, before: str | None
+    project_id: str,
+    artefact_id: str | None,
+    run_id: str,
+    before: str | None,
+    also: Callable[[Connection, str], None] | None = None,
 ) -> Callable[[Connection], None]:
-    """The run that was tried is the app, wanted and chosen; the one `before` it is on its way out."""
+    """The run that was tried is the app, wanted and chosen; the one `before` it is on its way out. `also`: what else is to be
+    noted with that, of the run."""
 
     def work(connection: Connection) -> None:
         for each, role in ((run_id, "current"), (before, "draining")):
@@ -129,6 +144,8 @@ def promote(
                 told = json.dumps({**row["details"], "role": role})
                 connection.execute(update(runs).where(runs.c.run_id == each).values(details=told))
         run_out_of(project_id, artefact_id)(connection)
+        if also is not None:
+            also(connection, run_id)
 
     return work
 

@@ -30,7 +30,7 @@ from att.runtime.errors import AlreadyRunning, NotRunning, SafeMode
 from att.runtime.logs import Logs
 from att.runtime.models import EvalResult, EvalRuntime, RuntimeStatus, Wait
 from att.runtime.sources import Source, Sources
-from att.runtime.stage import ALIVE, Stage
+from att.runtime.stage import ALIVE, Changing, Stage
 from att.runtime.starting import Starting, refuse_running
 from att.runtime.switch import Switch
 from att.store.store import Store
@@ -71,6 +71,7 @@ class Runtime:
         self.stage = Stage(keeper, Address(keeper), self.sources)
         self._starting = Starting(self.stage, projects, store, keeper, logs, self._keep)
         self.switch = Switch(self.stage, store, logs, projects, self._starting.go_back)
+        self.changing: Changing | None = None
         self._resuming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         projects.before_delete.append(self._before_delete)
@@ -180,16 +181,20 @@ class Runtime:
             self._refuse_deploying()
             project = await self._projects.get(project_id)  # it may have been deleted while we waited
             app, wish = await self._starting.begin(project, artefact_id, call, wait, timeout)
+            await self._taken_in_hand(call)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
 
     async def stop(
         self, project_id: str, call: Call, *, wait: bool = True, timeout: float | None = None
     ) -> RuntimeStatus:
-        """Stop the app and all it started; from then on it is not wanted any more."""
-        app = await self._current(project_id)
-        app.call, app.stop_reason = call, "asked to stop"
-        stopping = asyncio.create_task(self._stop(app), name=f"stop {project_id}")
+        """Stop the app and all it started; from then on it is not wanted any more. A deploy that is under way is cancelled."""
+        deploy = await self.changing.under_way(project_id) if self.changing is not None else None
+        app = await self._current(project_id) if deploy is None else self.current(project_id)
+        await self._taken_in_hand(call)
+        if app is not None:
+            app.call, app.stop_reason = call, "asked to stop"
+        stopping = asyncio.create_task(self._stop_all(project_id, deploy, call), name=f"stop {project_id}")
         self._keep(stopping)
         if wait:
             await asyncio.wait([stopping], timeout=timeout)
@@ -198,6 +203,16 @@ class Runtime:
         else:
             await asyncio.sleep(0)
         return await self.status(project_id)
+
+    async def _stop_all(self, project_id: str, deploy: str | None, call: Call) -> None:
+        """A version that is being brought out is not to come up after this."""
+        await self._store.write(rows.unwant(project_id))
+        if deploy is not None and self.changing is not None:
+            await self.changing.cancel(project_id, deploy, call)
+        app = self.current(project_id)
+        if app is not None and await self.stage.state() is not State.STOPPED:
+            app.call, app.stop_reason = call, "asked to stop"
+            await self._stop(app)
 
     async def restart(
         self,
@@ -220,6 +235,7 @@ class Runtime:
             project = await self._projects.get(project_id)
             artefact_id = await self.sources.chosen(project_id, source)
             wish = await self._starting.again(project, app, artefact_id, call, wait, timeout)
+            await self._taken_in_hand(call)
         await translate.reached(app, wish)
         return translate.status(app, await app.runner.status())
 
@@ -272,6 +288,10 @@ class Runtime:
         return await self.sources.evaluate(ask)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _taken_in_hand(self, call: Call) -> None:
+        if self.changing is not None and call is not AT_DAEMON:
+            await self.changing.let_go()
 
     def _refuse_deploying(self) -> None:
         if self.stage.deploying is not None:

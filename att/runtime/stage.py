@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from att.catalogue import Call
 from att.runtime.address import Address
 from att.runtime.app import App
 from att.runtime.sources import Sources
@@ -17,6 +19,19 @@ from supervisor.runner import RunnerStatus, State
 
 Begun = tuple[App, asyncio.Task[RunnerStatus]]  # an app, and the wish that it gets as far as was asked
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING, State.BACKOFF})
+
+
+class Changing(Protocol):
+    """Who changes the app's version, as the runtime knows it."""
+
+    async def under_way(self, project_id: str) -> str | None:
+        """The run that is about to bring a version of the project out."""
+
+    async def cancel(self, project_id: str, run_id: str, call: Call) -> None:
+        """End it; returns when it has."""
+
+    async def let_go(self) -> None:
+        """A person has taken the app in hand."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from att.catalogue import Call
 from att.deploy.errors import AlreadyDeployed, DeployFailed, DeployStopped, DeployUnderWay
@@ -31,6 +32,7 @@ from supervisor.spec import AppSpec, Restart, RestartSpec
 
 T = TypeVar("T")
 GoBack = Callable[[str, Call], Awaitable[Begun]]
+Promoted = Callable[[Connection, str], None]
 _log = structlog.get_logger("att.runtime")
 REPLACED = "another version took its place"
 NOT_HEALTHY = "it did not get healthy"
@@ -51,9 +53,11 @@ class Switch:
         self._stage, self._store, self._logs, self._projects = stage, store, logs, projects
         self._go_back = go_back
 
-    async def to(self, project_id: str, artefact_id: str, call: Call, trial: Trial) -> App:
+    async def to(
+        self, project_id: str, artefact_id: str, call: Call, trial: Trial, also: Promoted | None = None
+    ) -> App:
         """Returns when the version is the project's app and the one before is gone. Raises what is wrong with it, before anything
-        is touched, and `DeployFailed` when it did not get healthy."""
+        is touched, and `DeployFailed` when it did not get healthy. `also` is written in the transaction of the switch."""
         stage = self._stage
         if stage.deploying is not None:
             raise DeployUnderWay(f"{stage.deploying}: its version is being changed")
@@ -81,15 +85,22 @@ class Switch:
                 and stage.address.holds(ready)
             )
             if beside and now is not None:
-                return await self._beside(project, ready, artefact_id, call, trial, now)
-            return await self._in_turn(project, ready, artefact_id, call, trial, now if alive else None)
+                return await self._beside(project, ready, artefact_id, call, trial, now, also)
+            return await self._in_turn(project, ready, artefact_id, call, trial, now if alive else None, also)
         finally:
             stage.deploying = None
 
     # -- two at once
 
     async def _beside(
-        self, project: Project, ready: Ready, artefact_id: str, call: Call, trial: Trial, old: App
+        self,
+        project: Project,
+        ready: Ready,
+        artefact_id: str,
+        call: Call,
+        trial: Trial,
+        old: App,
+        also: Promoted | None,
     ) -> App:
         stage = self._stage
         spec = await stage.address.spec(ready, stage.address.held_port)
@@ -97,7 +108,7 @@ class Switch:
             new = stage.candidate = self._open(ready, spec, project, artefact_id, call, held=True)
             try:
                 await _healthy(new, trial)
-                await _uncut(self._take_over(project, artefact_id, new, old, spec))
+                await _uncut(self._take_over(project, artefact_id, new, old, spec, also))
                 break
             except DeployFailed as failure:
                 failure.extra["rolled_back"] = True  # the one before never left
@@ -110,13 +121,17 @@ class Switch:
                     await _uncut(stage.end(new))
         return new
 
-    async def _take_over(self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec) -> None:
+    async def _take_over(
+        self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec, also: Promoted | None
+    ) -> None:
         """As one: whoever cuts it off in the middle comes too late."""
         async with self._stage.lock:
-            await self._take(project, artefact_id, new, old, spec)
+            await self._take(project, artefact_id, new, old, spec, also)
         await self._drain(old)
 
-    async def _take(self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec) -> None:
+    async def _take(
+        self, project: Project, artefact_id: str, new: App, old: App, spec: AppSpec, also: Promoted | None
+    ) -> None:
         """The new one takes connections, and is the app; the old one is on its way out."""
         stage = self._stage
         if stage.current is not old or await self._store.read(rows.wanted) != project.id:
@@ -129,7 +144,7 @@ class Switch:
             raise _failure(new, str(fault)) from fault
         await new.settled()
         await old.settled()
-        await self._store.write(rows.promote(project.id, artefact_id, run_id, before))
+        await self._store.write(rows.promote(project.id, artefact_id, run_id, before, also))
         old.role, stage.current, stage.candidate = "draining", new, None
         stage.draining.append(old)
         await new.promoted(spec)
@@ -143,7 +158,14 @@ class Switch:
     # -- one after the other
 
     async def _in_turn(
-        self, project: Project, ready: Ready, artefact_id: str, call: Call, trial: Trial, old: App | None
+        self,
+        project: Project,
+        ready: Ready,
+        artefact_id: str,
+        call: Call,
+        trial: Trial,
+        old: App | None,
+        also: Promoted | None,
     ) -> App:
         stage = self._stage
         wanted = await self._store.read(rows.wanted)
@@ -165,7 +187,7 @@ class Switch:
                         raise
                     new.stop_reason = NOT_HEALTHY
                     await _uncut(stage.end(new))
-            await _uncut(self._promote_alone(project, artefact_id, new, spec, wanted))
+            await _uncut(self._promote_alone(project, artefact_id, new, spec, wanted, also))
         except BaseException as fault:
             if new is not None and new.role == "current":  # it is out; the word to end came too late
                 raise
@@ -178,7 +200,13 @@ class Switch:
         return new
 
     async def _promote_alone(
-        self, project: Project, artefact_id: str, new: App | None, spec: AppSpec, wanted: str | None
+        self,
+        project: Project,
+        artefact_id: str,
+        new: App | None,
+        spec: AppSpec,
+        wanted: str | None,
+        also: Promoted | None,
     ) -> None:
         async with self._stage.lock:
             if new is None or self._stage.current is not new or await self._store.read(rows.wanted) != wanted:
@@ -189,7 +217,7 @@ class Switch:
             except supervision.SupervisorError as fault:
                 raise _failure(new, str(fault)) from fault
             await new.settled()
-            await self._store.write(rows.promote(project.id, artefact_id, run_id, None))
+            await self._store.write(rows.promote(project.id, artefact_id, run_id, None, also))
             await new.promoted(spec)
 
     async def _undo(self, new: App | None, old: App | None, wanted: str | None, call: Call) -> bool:

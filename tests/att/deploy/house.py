@@ -145,13 +145,14 @@ async def open_bench(home: Path) -> AsyncIterator[Bench]:
     async with open_house(home) as house:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ATT_")}
         runs = Runs(house.store, house.projects)
-        deploys = Deploys(home, house.store, house.projects, house.runtime, runs, inherited)
+        deploys = Deploys(home, house.store, house.projects, house.runtime, runs, house.events, inherited)
         await deploys.clear()
         await runs.open()
         await deploys.settle()
         try:
             yield Bench(house, runs, deploys)
         finally:
+            await deploys.aclose()
             await runs.aclose()
 
 

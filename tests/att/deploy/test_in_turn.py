@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from att.deploy.errors import (
@@ -175,6 +177,63 @@ async def test_a_start_runs_what_was_deployed_and_the_files_when_asked(bench: Be
     assert (await bench.deploys.status("demo")).source == "files"
     await bench.house.runtime.restart("demo", ME, source="deployed")
     assert await bench.says() == "deployed"
+
+
+@on_bench
+async def test_a_stop_between_the_old_version_and_the_new_one_is_the_last_word(bench: Bench) -> None:
+    await bench.project(serve="nat", port=free_port())
+    await bench.out("1")
+    stage, between, go_on = bench.house.runtime.stage, asyncio.Event(), asyncio.Event()
+    let_go = stage.let_go
+
+    async def slowly() -> None:
+        await let_go()
+        between.set()
+        await go_on.wait()
+
+    stage.let_go = slowly  # type: ignore[method-assign]
+    bench.version("2")
+    run = await bench.deploys.run(RunDeploy(project_id="demo", build=True), ME)
+    await asyncio.wait_for(between.wait(), 20)
+    stopping = asyncio.create_task(bench.house.runtime.stop("demo", ME))
+    await eventually(lambda: bench.runs._live[run.run_id].wish is not None)
+    go_on.set()
+    status = await stopping
+    assert (status.state, status.runs) == ("stopped", [])
+    assert (await bench.runs.get("demo", run.run_id)).state is RunState.CANCELLED
+    assert len(bench.house.keeper._runs) == 0
+    assert (await bench.deploys.status("demo")).last.state == "cancelled"  # type: ignore[union-attr]
+    stage.let_go = let_go  # type: ignore[method-assign]
+    await bench.house.runtime.start("demo", ME)
+    assert await bench.says() == "1"
+
+
+@on_bench
+async def test_a_stop_while_the_first_version_is_tried_leaves_nothing_running(bench: Bench) -> None:
+    await bench.project(serve="nat", port=free_port())
+    bench.version("1", health=503)
+    run = await bench.deploys.run(RunDeploy(project_id="demo", build=True, health_retries=5), ME)
+    await bench.house.runtime.stop("demo", ME)  # it may be built or tried, or stand between two tries
+    assert (await bench.runs.get("demo", run.run_id)).state is RunState.CANCELLED
+    assert len(bench.house.keeper._runs) == 0
+    with pytest.raises(NotRunning):
+        await bench.house.runtime.stop("demo", ME)
+
+
+@on_bench
+async def test_a_stop_of_what_is_brought_out_gives_the_other_project_its_app_back(bench: Bench) -> None:
+    await bench.project("one", serve="nat", port=free_port())
+    await bench.project("two", serve="nat", port=free_port())
+    await bench.out("1", "one")
+    bench.version("2", name="two", health=503)
+    await bench.deploys.run(RunDeploy(project_id="two", build=True), ME)
+
+    async def trying() -> bool:
+        return [one.role for one in (await bench.house.runtime.status("two")).runs] == ["candidate"]
+
+    await eventually(trying)
+    assert (await bench.house.runtime.stop("two", ME)).state == "stopped"
+    assert await bench.says("one") == "1"
 
 
 @on_bench
