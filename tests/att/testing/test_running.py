@@ -132,7 +132,7 @@ def test_a_selection_runs_just_that(tmp_path: Path, selection: dict[str, object]
 
 
 def test_no_tests_are_an_empty_result(tmp_path: Path) -> None:
-    result = run(make_project(tmp_path / "p", code="x = 1\n"))
+    result = run(make_project(tmp_path / "p", thing="x = 1\n"))
     assert (result.status, result.code, result.counts.total) == (Status.EMPTY, None, 0)
 
 
