@@ -194,7 +194,10 @@ class Settings(BaseModel):
         description="postgresql:// URL of the store; empty: a SQLite file in ATT_HOME.",
     )
     body_limit: Size = Field(
-        default=16 << 20, ge=1 << 10, le=1 << 31, description="Bytes that the body of a request may have."
+        default=16 << 20,
+        ge=1 << 10,
+        le=1 << 31,
+        description="Bytes that the body of a request may have; over MCP 4 MiB at most.",
     )
     allow_local_downloads: bool = Field(
         default=False, description="Allow archives to be fetched from loopback and link-local addresses."

@@ -63,7 +63,7 @@ def part_of(descriptor: int, path: str, offset: int, limit: int, encoding: Encod
         raise NotText(
             f"{path[:200]!r} is not text in UTF-8.", fields=[{"field": "encoding", "message": "not text"}]
         )
-    length = len(data) if text is None else len(text.encode())
+    length = len(data) if text is None or not more else len(text.encode())
     return FileContent(
         path=path,
         content=base64.b64encode(data).decode() if text is None else text,

@@ -9,9 +9,11 @@ import asyncio
 import base64
 import binascii
 import os
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from att.bulk import LARGE, aside
 from att.catalogue import Call
 from att.code import content
 from att.code.errors import FileChanged
@@ -52,10 +54,13 @@ class Code:
         return await asyncio.to_thread(_page, await self._projects.path(ask.project_id), ask)
 
     async def read(self, ask: ReadFile) -> FileContent:
-        return await asyncio.to_thread(_read, await self._projects.path(ask.project_id), ask)
+        file, large = await asyncio.to_thread(_opened, await self._projects.path(ask.project_id), ask)
+        return await (aside if large else asyncio.to_thread)(_read, file, ask)
 
     async def write(self, ask: WriteFile, call: Call) -> WrittenFile:
-        written = await asyncio.to_thread(_write, await self._projects.path(ask.project_id), ask)
+        folder = await self._projects.path(ask.project_id)
+        data = await aside(_data, ask) if len(ask.content) > LARGE else _data(ask)
+        written = await asyncio.to_thread(_write, folder, ask, data)
         change = "created" if written.created else "modified"
         await self._tell(ask.project_id, call, change, written.path, etag=written.etag, size=written.size)
         return written
@@ -168,19 +173,25 @@ def _after(cursor: str) -> tuple[str, ...]:
     return tuple(path.split("/"))
 
 
-def _read(folder: Path, ask: ReadFile) -> FileContent:
-    descriptor = Inside(folder).open(ask.path)
+def _opened(folder: Path, ask: ReadFile) -> tuple[FileIO, bool]:
+    """The file, which closes itself when nobody waits for it any more, and whether there is much to read."""
+    file = FileIO(Inside(folder).open(ask.path))
+    return file, min(ask.limit, os.fstat(file.fileno()).st_size - ask.offset) > LARGE
+
+
+def _read(file: FileIO, ask: ReadFile) -> FileContent:
     try:
-        return content.part_of(descriptor, ask.path, ask.offset, ask.limit, ask.encoding)
+        return content.part_of(file.fileno(), ask.path, ask.offset, ask.limit, ask.encoding)
     except OSError as error:
         raise problem_of(error, ask.path) from error
     finally:
-        os.close(descriptor)
+        file.close()
 
 
-def _write(folder: Path, ask: WriteFile) -> WrittenFile:
+def _data(ask: WriteFile) -> bytes:
+    """What is to be written."""
     try:
-        data = (
+        return (
             base64.b64decode(ask.content, validate=True)
             if ask.encoding is Encoding.BASE64
             else ask.content.encode()
@@ -189,6 +200,9 @@ def _write(folder: Path, ask: WriteFile) -> WrittenFile:
         message = "is not base64" if ask.encoding is Encoding.BASE64 else "is not text in UTF-8"
         fields = [{"field": "content", "message": message}]
         raise InvalidRequest(f"`content` {message}.", fields=fields) from error
+
+
+def _write(folder: Path, ask: WriteFile, data: bytes) -> WrittenFile:
     try:
         written = Inside(folder).write(
             ask.path, data, check=content.checks(ask.if_match), exclusive=ask.if_none_match is not None

@@ -3,7 +3,8 @@
 Path and query are text, so they are read leniently ("5" is a number, "1" is true); a JSON body has types, so it is read
 strictly (the text "5" is no number there). Each name is known in one place only: a body field in the query is an
 unknown field. What no operation can take is refused here for all of them: a key given twice, NUL and broken UTF-8 in
-path and query, numbers beyond 64 bits, NaN and infinity. Everything is looked up once per operation; no I/O.
+path and query, numbers beyond 64 bits, NaN and infinity, a body with too many values. Everything is looked up once per
+operation; no I/O.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import SchemaValidator, from_json
 
+from att.bulk import LARGE
 from att.catalogue import Operation, headers_of
 from att.fields import shape, wire_name
 from att.http.errors import MalformedJson
+from att.http.heavy import beside_texts
 from att.problems import InvalidRequest
 
 Fault = dict[str, str]
@@ -68,7 +71,8 @@ class Asking:
         body: bytes,
         headers: MultiMapping[str] | None = None,
     ) -> BaseModel:
-        """The input. `InvalidRequest` with the failing fields, `MalformedJson` when the body is none."""
+        """The input. `InvalidRequest` with the failing fields, `MalformedJson` when the body is none, `BodyTooLarge` when
+        it has too many values."""
         faults: list[Fault] = []
         values: dict[str, Any] = dict(path)
         if query:
@@ -126,13 +130,14 @@ class Asking:
                 values[name] = given
 
     def _take_body(self, raw: bytes, values: dict[str, Any], faults: list[Fault]) -> None:
+        beside = raw if len(raw) <= LARGE else beside_texts(raw)
         try:
             data = from_json(raw, allow_inf_nan=False)
         except ValueError as error:
             raise MalformedJson(f"The body is not valid JSON: {error}.") from None
         if not isinstance(data, dict):
             raise invalid([_fault("", "body", "The body must be a JSON object.")])
-        if _SUSPECT.search(raw):
+        if _SUSPECT.search(beside):
             faults.extend(
                 _fault(where, "body", _TOO_LARGE) for where in islice(_uncountable(data, ""), MOST_FAULTS)
             )

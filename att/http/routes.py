@@ -14,12 +14,15 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from att.bulk import LARGE, aside
 from att.catalogue import Bound, Call, Effect, Operation, Stream, headers_of
 from att.http import streams as live
 from att.http.answering import model_response
 from att.http.asking import Asking, invalid
-from att.http.errors import BodyTooLarge, UnsupportedMediaType
+from att.http.bodies import body_of, sent
+from att.http.errors import UnsupportedMediaType
 from att.http.guard import Guard, permit
+from att.http.heavy import is_large_answer
 from att.metrics import Counted, Metrics
 from att.problems import Problem
 
@@ -121,9 +124,10 @@ class Route:
         query: Any = request.query
         stream, query = self._choice.of(request.headers.get("Accept"), query)
         body = await self._read_body(request)
-        ask = self._asking.read(
-            request.match_info, query, request.rel_url.raw_query_string, body, request.headers
-        )
+        given = (request.match_info, query, request.rel_url.raw_query_string, body, request.headers)
+        read = self._asking.read
+        ask = read(*given) if len(body) <= LARGE else await aside(read, *given)
+        del body, given  # the operation may take long
         if stream is not None:
             stream = self._choice.kept(stream, ask)
             chunks = await self._bound.open(stream, ask, call)
@@ -137,21 +141,17 @@ class Route:
                 file_name=named,
             )
         result = await self._bound.run(ask, call)
-        response = model_response(result if isinstance(result, BaseModel) else None, operation.status)
+        told = result if isinstance(result, BaseModel) else None
+        if told is not None and is_large_answer(told):
+            response = await aside(model_response, told, operation.status)
+        else:
+            response = model_response(told, operation.status)
         for name, header in self._told:
             response.headers[header] = f'"{getattr(result, name)}"'
-        return response
+        return await sent(request, response)
 
     async def _read_body(self, request: web.Request) -> bytes:
-        if not request.body_exists:
-            return b""
-        limit = self._door.body_limit
-        if (request.content_length or 0) > limit:
-            raise _too_large(limit)
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise _too_large(limit) from None
+        body = await body_of(request, self._door.body_limit)
         if body and self._asking.takes_body and not _is_json(request):
             kind = request.headers.get("Content-Type")
             raise UnsupportedMediaType(
@@ -223,7 +223,3 @@ def _is_json(request: web.Request) -> bool:
     return (kind == "application/json" or kind.endswith("+json")) and (
         (request.charset or "utf-8").lower() in ("utf-8", "utf8", "us-ascii")
     )
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than the {limit} bytes that are taken.", limit=limit)

@@ -13,6 +13,7 @@ from typing import Any
 
 from multidict import MultiDict
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json
 
 from att.catalogue import Operation
 from att.fields import wire_name
@@ -50,7 +51,7 @@ class Arguments:
                 body[name] = value
         if faults:
             raise invalid(faults)
-        raw = json.dumps(body).encode() if body else b""
+        raw = _written(body) if body else b""
         return self._asking.read(path, query, "%EF%BF%BD", raw)  # a replacement character is meant
 
     def instance(self, given: Mapping[str, Any]) -> str:
@@ -61,6 +62,14 @@ class Arguments:
             if name:
                 parts.append(str(given[name]) if name in given else f"{{{name}}}")
         return plain("".join(parts))[:2000]
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    """As JSON again; what it cannot carry is left to the reader to refuse."""
+    try:
+        return to_json(body, inf_nan_mode="constants")
+    except PydanticSerializationError:  # half a character
+        return json.dumps(body).encode()
 
 
 def _text(name: str, value: object, where: str, faults: list[dict[str, str]]) -> str:

@@ -35,10 +35,17 @@ class AsgiBridge:
     """Answers aiohttp requests with an ASGI application."""
 
     def __init__(
-        self, app: AsgiApp, *, poll: float = POLL, still: Callable[[web.Request], bool] | None = None
+        self,
+        app: AsgiApp,
+        *,
+        poll: float = POLL,
+        still: Callable[[web.Request], bool] | None = None,
+        taken: Callable[[web.Request], Awaitable[bytes | None]] | None = None,
     ) -> None:
-        """`still`: whether the client of a request that is being answered may have that."""
+        """`still`: whether the client of a request that is being answered may have that. `taken`: the body of a request
+        that is looked at beforehand, or why it is refused; None for one that the application reads by itself."""
         self._app = app
+        self._taken = taken
         self._poll = poll
         self._still = still
         self._looks = 0
@@ -60,7 +67,9 @@ class AsgiBridge:
         self, request: web.Request, extra: Mapping[str, Any] | None = None
     ) -> web.StreamResponse:
         """Answer one request. `extra` goes into the application's scope."""
-        exchange = _Exchange(request, self._gone)
+        body = await self._taken(request) if self._taken is not None else None
+        exchange = _Exchange(request, self._gone, body)
+        del body
         await self._app(_scope(request, extra or {}), exchange.receive, exchange.send)
         if exchange.response is None:
             raise NoAnswer("the ASGI application sent no response")
@@ -97,7 +106,10 @@ class AsgiBridge:
 class _Exchange:
     """One request and its answer, in the two words of ASGI."""
 
-    def __init__(self, request: web.Request, gone: Callable[[web.Request], Awaitable[None]]) -> None:
+    def __init__(
+        self, request: web.Request, gone: Callable[[web.Request], Awaitable[None]], taken: bytes | None
+    ) -> None:
+        self._taken = taken
         self.response: web.StreamResponse | None = None
         self._request = request
         self._gone = gone
@@ -109,6 +121,9 @@ class _Exchange:
 
     async def receive(self) -> Message:
         try:
+            if self._taken is not None:
+                body, self._taken, self._read = self._taken, None, True
+                return {"type": "http.request", "body": body, "more_body": False}
             if not self._read:
                 chunk = await self._request.content.readany()
                 self._read = not chunk or self._request.content.at_eof()

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from att.access import Access
+from att.bulk import LARGE, aside
 from att.catalogue import Bound
 from att.config import Settings
 from att.event.log import EventLog
 from att.http.app import DRAINS
+from att.http.bodies import body_of
 from att.http.guard import Guard
+from att.http.heavy import beside_texts
 from att.http.routes import COUNT, Audit
 from att.mcp.doorkeeper import Doorkeeper, metadata, unauthorized
 from att.mcp.mount import McpSettings, Mounted, add_routes
@@ -26,12 +29,14 @@ from att.problems import Unauthorized, Unavailable
 if TYPE_CHECKING:
     from att.mcp.server import AttServer
 
+MOST = 4 << 20
+"""Bytes of a message. The SDK reads it on the loop; no model writes as much, and large files have their way over HTTP."""
 LISTEN = "subscriptions/listen"  # is answered for ever
 
 
 def session_settings(settings: Settings) -> McpSettings:
     """How the daemon keeps its MCP sessions. `Host` and `Origin` are checked before, at the edge of the application."""
-    return McpSettings(body_limit=settings.body_limit, json_answers=settings.mcp_json)
+    return McpSettings(body_limit=min(MOST, settings.body_limit), json_answers=settings.mcp_json)
 
 
 class Door:
@@ -55,7 +60,9 @@ class Door:
         self._count = Counted(metrics, "mcp")
         self._server: AttServer | None = None
         self._until = 0.0
-        self.mounted = Mounted(self._load, session_settings(settings), self._keeper.admit, self._keeper.still)
+        self.mounted = Mounted(
+            self._load, session_settings(settings), self._keeper.admit, self._keeper.still, _taken
+        )
 
     def _load(self) -> Any:
         from att.mcp.server import AttServer
@@ -85,6 +92,17 @@ class Door:
         if self._server is not None:
             await self._server.notifier.close()
         await self.mounted.close()
+
+
+async def _taken(request: web.Request) -> bytes | None:
+    """A body that is large, or may be; refused when it holds too much that is read on the loop."""
+    length = request.content_length
+    if request.method != "POST" or (length is not None and length <= LARGE):
+        return None
+    body = await body_of(request, min(MOST, request.client_max_size))
+    if len(body) > LARGE:
+        await aside(beside_texts, body)
+    return body
 
 
 def open_door(app: web.Application, door: Door) -> None:

@@ -54,8 +54,10 @@ class Mounted:
         settings: McpSettings,
         admit: Admit | None = None,
         still: Callable[[web.Request], bool] | None = None,
+        taken: Callable[[web.Request], Awaitable[bytes | None]] | None = None,
     ) -> None:
-        """`still`: whether who was let in would be let in now."""
+        """`still`: whether who was let in would be let in now. `taken`: as the bridge has it."""
+        self._taken = taken
         self._load = load
         self._still = still
         self._settings = settings
@@ -108,7 +110,7 @@ class Mounted:
         self._owner = asyncio.create_task(self._own(manager, running), name="mcp-sessions")
         await running
         self._server = server
-        bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still)
+        bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still, taken=self._taken)
         if self.draining:
             bridge.drain()
         return bridge

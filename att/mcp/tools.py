@@ -17,8 +17,10 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
+from att.bulk import aside
 from att.catalogue import Bound, Call, Effect
 from att.http.guard import permit
+from att.http.heavy import is_large
 from att.http.routes import Audit, Audited
 from att.mcp import answers
 from att.mcp.answers import Json
@@ -133,7 +135,8 @@ class _Tool:
         )
 
     async def _answer(self, given: Mapping[str, Any], call: Call, report: Report | None) -> bytes:
-        ask = self.arguments.read(given)
+        read = self.arguments.read
+        ask = await aside(read, given) if is_large(given) else read(given)
         body = await self._once(ask, call, report)
         for _ in range(_TRIES):
             if len(body) <= answers.LARGEST or not self._paged:

@@ -41,7 +41,7 @@ async def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=300), text=st.text(max_size=60))
 def test_any_content_comes_back_as_it_was(data: bytes, text: str, tmp_path_factory: Any) -> None:
-    from att.code.files import _read, _write
+    from att.code.files import _data, _opened, _read, _write
     from att.code.models import ReadFile, WriteFile
 
     folder = tmp_path_factory.getbasetemp()
@@ -50,10 +50,23 @@ def test_any_content_comes_back_as_it_was(data: bytes, text: str, tmp_path_facto
         {"content": text},
     ):
         ask = WriteFile.model_validate({"project_id": "app", "path": "any/content", **given_as})
-        _write(folder, ask)
+        _write(folder, ask, _data(ask))
         wanted = data if "encoding" in given_as else text.encode()
         assert (folder / "any/content").read_bytes() == wanted
-        assert bytes_of(_read(folder, ReadFile(project_id="app", path="any/content"))) == wanted
+        reading = ReadFile(project_id="app", path="any/content")
+        assert bytes_of(_read(_opened(folder, reading)[0], reading)) == wanted
+
+
+@on_a_loop
+@pytest.mark.parametrize("encoding", ["utf-8", "base64"])
+async def test_large_content_comes_back_as_it_was(tmp_path: Path, encoding: str) -> None:
+    async with house(tmp_path) as app:
+        content = "as it was €\n" * 10_000
+        sent = content if encoding == "utf-8" else base64.b64encode(content.encode()).decode()
+        await app.ask("write", path="large.txt", content=sent, encoding=encoding)
+        assert (app.folder / "large.txt").read_text("utf-8") == content
+        read = await app.ask("read", path="large.txt", encoding=encoding)
+        assert bytes_of(read) == content.encode() and read.length == len(content.encode())
 
 
 @on_a_loop

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
+from att.http import asking, routes
 from tests.att.http.house import READER, TOKEN, Answer, Served
 from tests.support import eventually_sync
 
@@ -49,6 +52,45 @@ def test_an_id_that_is_not_there(shared: Served) -> None:
 def test_a_body_that_is_too_large(shared: Served) -> None:
     problem = refused(shared.ask("POST", "/things", b"x" * 2001, headers=JSON), 413, "body_too_large")
     assert problem["limit"] == 2000
+
+
+def test_a_large_body_may_have_large_texts_but_not_very_many_values(house: Served) -> None:
+    large = {"name": "large", "extra": {"note": '\\ and " and [], [], ü\n' * 50_000}}
+    answer = house.ask("POST", "/things", large)
+    assert answer.status == 201, answer.body
+    for values in (b"[]," * 120_000, b"0," * 140_000, b'"",' * 120_000, b'"\\"",' * 120_000):
+        body = b'{"name": "many", "tags": [' + values + b'""]}'
+        problem = refused(house.ask("POST", "/things", body, headers=JSON), 413, "body_too_large")
+        assert "beside its texts" in problem["detail"]
+
+
+def test_a_large_body_is_read_and_a_large_answer_written_beside_the_loop(
+    house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def noted(function: Any) -> Any:
+        def run(*args: Any) -> Any:
+            seen.append(threading.current_thread().name)
+            return function(*args)
+
+        return run
+
+    monkeypatch.setattr(asking, "from_json", lambda raw, **more: noted(from_json)(raw))
+    monkeypatch.setattr(routes, "model_response", noted(routes.model_response))
+    note = "x" * 100_000
+    for name, extra in (("small", {}), ("large", {"note": note})):
+        assert house.ask("POST", "/things", {"name": name, "extra": extra}).status == 201
+    assert [name.startswith("att-bulk") for name in seen] == [False, False, True, True]
+
+
+def test_a_large_answer_comes_whole_also_to_head(house: Served) -> None:
+    house.ask("POST", "/things", {"name": "large", "extra": {"note": "x" * 600_000}})
+    answer = house.ask("GET", "/things/large")
+    assert answer.json["extra"]["note"] == "x" * 600_000 and answer.headers["Content-Length"] == str(
+        len(answer.body)
+    )
+    assert house.ask("HEAD", "/things/large").headers["Content-Length"] == str(len(answer.body))
 
 
 def test_a_body_in_pieces_that_grows_too_large(shared: Served) -> None:

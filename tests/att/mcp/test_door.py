@@ -13,6 +13,7 @@ import pytest
 
 from att.access import Grant
 from att.catalogue import Scope
+from att.mcp.door import MOST
 from tests.att.mcp.house import MODES, OWNER, READER, WRITER, House, house
 from tests.att.rooms import on_a_loop
 from tests.support import eventually
@@ -200,6 +201,8 @@ async def test_what_is_no_message_is_refused_and_harms_nobody(tmp_path: Path) ->
                     assert response.status == 400, (data[:20], await response.text())
         async with http.post("/mcp", data="x" * 200_001, headers=heads()) as response:
             assert response.status == 413
+        async with http.post("/mcp", data="[]," * 60_000, headers=heads()) as response:
+            assert response.status == 400  # no JSON, and not too much of it
         for method, status in (("PUT", 405), ("HEAD", 405), ("PATCH", 405)):
             async with http.request(method, "/mcp", headers=heads()) as response:
                 assert response.status == status
@@ -369,3 +372,14 @@ async def lists(http: aiohttp.ClientSession, token: str, one: str) -> int:
     ) as response:
         await response.read()
         return response.status
+
+
+@on_a_loop
+async def test_a_large_message_may_have_large_texts_but_not_very_many_values(tmp_path: Path) -> None:
+    async with house(tmp_path) as there, there.raw() as http:
+        for arguments, status in (({"note": "x" * 300_000}, 200), ({"note": [[]] * 200_000}, 413)):
+            call = message("tools/call", name="att_work_who", arguments=arguments, _meta=MODERN)
+            async with http.post("/mcp", json=call, headers=modern("tools/call", "att_work_who")) as response:
+                assert response.status == status, await response.text()
+        async with http.post("/mcp", data=b"x" * (MOST + 1), headers=heads()) as response:
+            assert response.status == 413
