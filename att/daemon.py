@@ -256,7 +256,7 @@ class Daemon:
         bound = catalogue().bind({**known, Releases: releases, **bench})
         app = make_app(bound, access, settings, metrics=self.metrics, version=self.vitals.version)
         open_door(app, Door(bound, access, settings, bench[Offer], events, self.metrics))
-        app.on_shutdown.append(lambda _: _end_waits(logs, events, bench[Runs], bench[Forges]))
+        app.on_shutdown.append(lambda _: _end_waits(logs, events, bench[Runs], bench[Forges], runtime))
         return runtime, app
 
     async def _keeper(self, logs: Logs) -> LocalKeeper | LauncherKeeper:
@@ -339,7 +339,7 @@ async def _stop_accepting(server: Runner, app: web.Application) -> None:
     await server.hear_out()
 
 
-async def _end_waits(logs: Logs, *rooms: EventLog | Runs | Forges) -> None:
+async def _end_waits(logs: Logs, *rooms: EventLog | Runs | Forges | Runtime) -> None:
     logs.end_waits()
     for room in rooms:
         room.leave()

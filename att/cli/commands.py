@@ -197,9 +197,9 @@ def whose_progress(progress: Operation, begun: Mapping[str, Any], sent: Mapping[
 def _tell_failure(raw: bytes, as_json: bool) -> None:
     """`Done` with 1 when a run has ended badly within the time that was waited for."""
     run = json.loads(raw)
-    if run.get("state") in ("failed", "cancelled", "interrupted"):
+    if run.get("state") in ("failed", "cancelled", "interrupted") or run.get("error"):
         if not as_json:
-            _tell(f"Error: {(run.get('problem') or {}).get('detail') or run['state']}")
+            _tell(f"Error: {(run.get('problem') or {}).get('detail') or run.get('error') or run['state']}")
         show(raw, as_json)
         raise Done(1)
 

@@ -26,6 +26,7 @@ class Builds:
         self._environ = environ
         self._builds: dict[str, Build] = {}
         self._records: set[asyncio.Task[None]] = set()
+        self._leaving = asyncio.Event()
 
     def under_way(self, project_id: str) -> Build | None:
         build = self._builds.get(project_id)
@@ -42,6 +43,8 @@ class Builds:
             raise EnvironmentBuilding(f"{project_id}: a build is under way")
         plan, found = await asyncio.to_thread(preflight.plan_environment, folder)
         if not rebuild and found.standing is Standing.READY:
+            if (last := self.last(project_id)) is not None and last.state is not BuildState.READY:
+                self.forget(project_id)  # how that went does not matter any more
             return None
         if self.under_way(project_id):  # somebody else was quicker while the files were read
             raise EnvironmentBuilding(f"{project_id}: a build is under way")
@@ -52,6 +55,21 @@ class Builds:
         self._records.add(task)
         task.add_done_callback(self._records.discard)
         return build
+
+    async def wait(self, build: Build, seconds: float) -> None:
+        """Returns when it has ended, or after `seconds`, or when the daemon leaves."""
+        if seconds <= 0:
+            return
+        waits = [asyncio.create_task(build.done()), asyncio.create_task(self._leaving.wait())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    def leave(self) -> None:
+        """The daemon is about to leave: nobody waits any longer."""
+        self._leaving.set()
 
     async def cancel(self, project_id: str) -> None:
         """End the build; returns when nothing of it is left."""
@@ -137,6 +155,7 @@ class Builds:
             progress=round(build.progress.share, 3) if build is not None else None,
             started_at=build.started_at if build is not None else None,
             ended_at=build.ended_at if build is not None else None,
+            error=problem.detail if problem is not None else None,
             lines=build.lines[-LINES:] if build is not None else [],
         )
 

@@ -179,6 +179,9 @@ class EvalResult(BaseModel):
 
 class BuildEnvironment(_Ask):
     rebuild: Annotated[bool, Query, Field(description="Build anew even when it is up to date.")] = False
+    wait: Annotated[
+        float, Query, Field(ge=0, le=60, description="Seconds to wait for the end; the build goes on after.")
+    ] = 0
 
 
 class AskEnvironment(_Ask):
@@ -204,4 +207,8 @@ class EnvironmentStatus(BaseModel):
     progress: float | None = None
     started_at: Timestamp | None = None
     ended_at: Timestamp | None = None
+    error: str | None = Field(
+        default=None,
+        description="Why the last build failed, also when the environment of before is in its place again.",
+    )
     lines: list[str] = []

@@ -191,11 +191,15 @@ async def _environment(project_id: str, runtime: Runtime) -> EnvironmentStatus:
     effect=Effect.WRITE,
     status=202,
     errors=(*ENVIRONMENT, errors.EnvironmentBuilding, errors.AlreadyRunning),
+    progress="runtime.environment.get",
     name="runtime.environment.build",
 )
 async def build_environment(ask: BuildEnvironment, call: Call, runtime: Runtime) -> EnvironmentStatus:
-    """Begin to build the project's environment; does nothing when it is up to date."""
-    await runtime.build_environment(ask.project_id, call, rebuild=ask.rebuild)
+    """Build the project's environment; does nothing when it is up to date.
+
+    Answers when it is built or `wait` is over; `state` is `building` meanwhile. `runtime.environment.get` tells how it goes.
+    """
+    await runtime.build_environment(ask.project_id, call, rebuild=ask.rebuild, wait=ask.wait)
     return await _environment(ask.project_id, runtime)
 
 

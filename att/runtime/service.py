@@ -273,7 +273,11 @@ class Runtime:
 
     # -- other work ----------------------------------------------------------------------------------------------
 
-    async def build_environment(self, project_id: str, call: Call, *, rebuild: bool) -> None:
+    def leave(self) -> None:
+        """The daemon is about to leave."""
+        self.builds.leave()
+
+    async def build_environment(self, project_id: str, call: Call, *, rebuild: bool, wait: float = 0) -> None:
         """Begin to build; the app must not run out of the environment that is being replaced."""
         folder = await self._projects.path(project_id)
         if self.current(project_id) is not None and await self.stage.state() in ALIVE:
@@ -281,7 +285,9 @@ class Runtime:
                 f"{project_id} runs out of this environment",
                 hint="Stop the app first, then build its environment.",
             )
-        await self.builds.begin(project_id, folder, call, rebuild=rebuild)
+        build = await self.builds.begin(project_id, folder, call, rebuild=rebuild)
+        if build is not None:
+            await self.builds.wait(build, wait)
 
     async def evaluate(self, ask: EvalRuntime, call: Call) -> EvalResult:
         """Run `nat eval` beside the app."""

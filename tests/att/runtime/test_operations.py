@@ -193,6 +193,29 @@ async def test_an_environment_is_built_with_progress_and_then_used(house: House)
 
 
 @in_house
+async def test_a_build_is_waited_for_and_its_failure_told_though_the_one_before_is_back(house: House) -> None:
+    project = await unbuilt(house)
+    built = await run(house, "runtime.environment.build", project_id="demo", wait=50)
+    assert (built.state, built.progress, built.error) == ("ready", 1.0, None)
+    buildable(Path(project.path), 'raise RuntimeError("this backend never works")')
+    failed = await run(house, "runtime.environment.build", project_id="demo", rebuild=True, wait=50)
+    assert failed.state == "stale"
+    assert failed.error
+    buildable(Path(project.path))
+    again = await run(house, "runtime.environment.build", project_id="demo", wait=50)
+    assert (again.state, again.error) == ("ready", None)
+
+
+@in_house
+async def test_nobody_waits_for_a_build_when_the_daemon_leaves(house: House) -> None:
+    project = await unbuilt(house, "time.sleep(600)")
+    waiting = asyncio.create_task(run(house, "runtime.environment.build", project_id="demo", wait=60))
+    await eventually((Path(project.path) / "mark").exists, timeout=30)
+    house.runtime.leave()
+    assert (await asyncio.wait_for(waiting, 10)).state == "building"
+
+
+@in_house
 async def test_a_start_may_build_first(house: House) -> None:
     await unbuilt(house)
     status = await run(house, "runtime.start", project_id="demo", build=True)

@@ -217,6 +217,7 @@ CASES = [
         for code in ("invalid_settings", "environment_build_failed", "project_directory_missing")
     ),
     Case("runtime.environment.build", APP, "environment_building", building, after=not_building),
+    Case("runtime.environment.build", {**APP, "wait": 61}, "invalid_request"),
     Case("runtime.environment.cancel", APP, "invalid_settings", spoilt("att.toml", "[["), after=whole),
     Case(
         "runtime.environment.cancel",
