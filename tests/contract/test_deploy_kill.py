@@ -199,3 +199,27 @@ def test_a_daemon_that_keeps_the_app_itself_is_killed(tmp_path: Path) -> None:
         scene.check("waits")
     finally:
         house.stop()
+
+
+def test_killed_while_a_version_is_under_watch(house: House) -> None:
+    """The app goes on without the daemon; what it does then, and after, is told to the next life, which goes back."""
+    scene = Scene(house, "socket")
+    scene.version("2")
+    assert scene.deploy(wait=50)["state"] == "succeeded"
+    told = house.ask("GET", "/projects/demo/deploy/status").json
+    assert (told["last"]["watch"], told["watched_until"]) == ("on", told["last"]["watched_until"])
+    before = house.kill_daemon()
+    psutil.Process(house_pid := scene.apps()[0]).kill()
+    house.new_life(before)
+    eventually_sync(lambda: house.until("demo", "running")["pid"] != house_pid, 20)
+    psutil.Process(house.status("demo")["pid"]).kill()
+
+    def gone_back() -> bool:
+        last = house.ask("GET", "/projects/demo/deploy/history").json["deploys"][0]
+        return (last["kind"], last["state"]) == ("rollback", "succeeded")
+
+    eventually_sync(gone_back, 30)
+    scene.check("1")
+    taken = house.ask("GET", "/projects/demo/deploy/history").json["deploys"][1]
+    assert (taken["state"], taken["watch"]) == ("rolled_back", "failed")
+    assert "died 2 times" in taken["reason"]
