@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from att.event.log import EventLog, record
@@ -28,7 +28,7 @@ from att.store.errors import (
 )
 from att.store.facts import fact, set_fact
 from att.store.store import open_store
-from att.store.tables import events, meta
+from att.store.tables import SCHEMA, events, meta, tokens
 from tests.att.rooms import CALL, Rooms, on_a_loop
 from tests.att.store.postgres_server import database, server
 
@@ -202,6 +202,27 @@ async def test_migrations_make_the_same_tables_as_the_metadata(cluster: str) -> 
     await engine.dispose()
     store = await open_store(empty)  # and it is taken as it is
     await store.aclose()
+
+
+@on_a_loop
+async def test_an_older_database_is_brought_up_to_date_once_and_keeps_what_it_holds(url: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from att.store.migrate import upgrade
+    from att.store.schema import schema_of
+
+    engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, to="0001")
+        kept = await connection.execute(insert(events).returning(events.c.id), EVENT)
+        before = kept.scalar_one()
+    await engine.dispose()
+    stores = await asyncio.gather(*(open_store(url) for _ in range(3)))  # as of daemons that start together
+    for store in stores:
+        assert await store.read(schema_of) == SCHEMA
+        assert await store.read(lambda c: c.execute(select(events.c.id)).scalars().all()) == [before]
+        assert await store.read(lambda c: c.execute(select(tokens)).all()) == []
+        await store.aclose()
 
 
 @on_a_loop
