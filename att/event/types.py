@@ -14,6 +14,7 @@ TYPES: dict[str, str] = {
     "git.branch": "A branch was made, switched to, renamed or deleted.",
     "git.pull": "A branch was brought up to that of a remote.",
     "git.push": "Commits were pushed to a remote.",
+    "git.remote": "A remote was added to a project, or removed.",
     "git.pr.created": "A pull request was opened.",
     "git.pr.reviewed": "A review was added to a pull request.",
     "git.pr.merged": "A pull request was merged.",

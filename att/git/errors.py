@@ -84,7 +84,17 @@ class NoCommits(Conflict):
 
 class NoRemote(Conflict):
     code, title = "no_remote", "There is no such remote"
-    hint = "Add it in the project's directory: `git remote add origin URL`."
+    hint = "Add it with `att git remote add PROJECT origin URL`; `att git remote list` tells which there are."
+
+
+class RemoteExists(Conflict):
+    code, title = "remote_exists", "There is a remote of this name"
+    hint = "Take another name, or remove that one first with `att git remote remove`."
+
+
+class InvalidRemote(InvalidRequest):
+    code, title = "invalid_remote_name", "This cannot be the name of a remote"
+    hint = "Take letters, digits, `-`, `_` and `.`, such as `origin`."
 
 
 class RemoteRefused(Forbidden):
@@ -94,9 +104,7 @@ class RemoteRefused(Forbidden):
 
 class NoUpstream(Conflict):
     code, title = "no_upstream", "The branch follows no branch of a remote"
-    hint = (
-        "Name the remote's branch (`att git pull PROJECT --branch NAME`), or push once with `set_upstream`."
-    )
+    hint = "Name the remote's branch (`att git pull PROJECT --branch NAME`), or push: it follows where it was pushed first."
 
 
 class InvalidBranch(InvalidRequest):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from att.event.redact import hide
@@ -21,12 +22,14 @@ from att.git.errors import (
     PushRejected,
 )
 from att.git.models import Fetched, FetchRemote, MovedRef, PullBranch, Pulled, PushBranch, Pushed
-from att.git.remote import Allowed, Patience, Remote, find, patiently, talk
+from att.git.remote import Allowed, Patience, Remote, find, patiently, talk, usual
 from att.git.repository import Repository
 from att.git.said import problem_of
 from att.problems import Problem
 
 Result = Literal["up_to_date", "created", "updated", "forced"]
+GiveRemote = Callable[[], Awaitable[bool]]
+"""Make a remote for the repository; whether there is one now."""
 Brought = Literal["up_to_date", "fast_forward", "merged", "rebased"]
 _FETCH = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance")
 
@@ -148,23 +151,30 @@ async def _abort(repository: Repository, kind: str) -> list[str]:
     return files
 
 
-async def push(repository: Repository, ask: PushBranch, allowed: Allowed, patience: Patience) -> Pushed:
-    """Bring the remote's branch to the local one."""
+async def push(
+    repository: Repository, ask: PushBranch, allowed: Allowed, patience: Patience, give_remote: GiveRemote
+) -> Pushed:
+    """Bring the remote's branch to the local one, and let the local one follow it when it follows none yet.
+
+    `give_remote` is asked when the repository has no remote at all.
+    """
     branch = names.branch(ask.branch, field="branch") if ask.branch else await branches.current(repository)
     theirs = names.branch(ask.remote_branch, field="remote_branch") if ask.remote_branch else branch
-    remote = await find(repository, ask.remote, allowed, push=True)
     commit = await repository.has(branch)
     if commit is None and await repository.branch() == branch:
         raise NoCommits(f"The branch {branch!r} has no commit yet.")
     if commit is None:
         raise BranchMissing(f"There is no branch {branch!r}.")
+    known = (await repository.run("remote")).lines
+    made = not known and ask.remote in (None, "origin") and await give_remote()
+    remote = await find(repository, ask.remote, allowed, push=True)
     words = ["push", "--porcelain", "--no-verify", "--recurse-submodules=no", "--no-follow-tags"]
     if ask.force_with_lease:
         seen = await repository.ask(
             "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote.name}/{theirs}"
         )
         words.append(f"--force-with-lease=refs/heads/{theirs}:{seen or ''}")
-    words += ["--set-upstream"] if ask.set_upstream else []
+    words += ["--set-upstream"] if await _is_to_follow(repository, ask, branch, theirs, remote) else []
     words += ["--end-of-options", remote.name, f"refs/heads/{branch}:refs/heads/{theirs}"]
     result, attempts = await patiently(
         patience, lambda: _push_once(repository, remote, words), also_broken_off=False
@@ -175,8 +185,26 @@ async def push(repository: Repository, ask: PushBranch, allowed: Allowed, patien
         remote_branch=theirs,
         commit=commit,
         result=result,
+        upstream=await _followed(repository, branch),
+        remote_made=made,
         attempts=attempts,
     )
+
+
+async def _is_to_follow(
+    repository: Repository, ask: PushBranch, branch: str, theirs: str, remote: Remote
+) -> bool:
+    """Whether the branch follows the remote's from now on: as asked, else when it follows none and this is the usual place."""
+    if ask.set_upstream is not None:
+        return ask.set_upstream
+    if theirs != branch or await repository.ask("config", "--get", f"branch.{branch}.merge"):
+        return False
+    return remote.name == await usual(repository, (await repository.run("remote")).lines)
+
+
+async def _followed(repository: Repository, branch: str) -> str | None:
+    found = await repository.ask("for-each-ref", "--format=%(upstream:lstrip=2)", f"refs/heads/{branch}")
+    return found or None
 
 
 async def _push_once(repository: Repository, remote: Remote, words: list[str]) -> Result:

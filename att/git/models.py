@@ -202,6 +202,39 @@ class BranchChanged(BaseModel):
     current: str | None
 
 
+class ListRemotes(Asked):
+    pass
+
+
+class Remote(BaseModel):
+    """`url` without credentials; `push_url` when pushes go elsewhere. `refused`: why ATT does not talk to it."""
+
+    name: str
+    url: str
+    push_url: str | None
+    refused: str | None
+
+
+class RemoteList(BaseModel):
+    remotes: list[Remote]
+
+
+class AddRemote(Asked):
+    """The URL as for a clone, or the path of a repository on this machine below an allowed root; no credentials in it."""
+
+    name: RemoteName = Field(description="Such as `origin`.")
+    remote_url: str = Field(min_length=1, max_length=4096, description="Where it is, without credentials.")
+
+
+class RemoveRemote(Asked):
+    name: RemoteName
+
+
+class RemoteRemoved(BaseModel):
+    name: str
+    url: str
+
+
 class FetchRemote(Asked):
     remote: RemoteName | None = Field(default=None, description="Absent: that of the branch, or `origin`.")
     prune: bool = Field(default=False, description="Forget branches that the remote has no more.")
@@ -249,16 +282,23 @@ class PushBranch(Asked):
     remote: RemoteName | None = Field(default=None, description="Absent: that of the branch, or `origin`.")
     branch: BranchName | None = Field(default=None, description="Absent: the current one.")
     remote_branch: BranchName | None = Field(default=None, description="Its name there; absent: the same.")
-    set_upstream: bool = Field(default=False, description="Let the branch follow that one from now on.")
+    set_upstream: bool | None = Field(
+        default=None,
+        description="Let the branch follow that one from now on; absent: if it follows none yet, and it is the usual one.",
+    )
     force_with_lease: bool = Field(
         default=False, description="Replace the remote's branch, if it is still where it was seen last."
     )
 
 
 class Pushed(BaseModel):
+    """`upstream`: what the branch follows now. `remote_made`: the project had no remote, and the local forge made this one."""
+
     remote: str
     branch: str
     remote_branch: str
     commit: str
     result: Literal["up_to_date", "created", "updated", "forced"]
+    upstream: str | None
+    remote_made: bool
     attempts: int

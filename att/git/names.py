@@ -1,4 +1,5 @@
-"""Which names a branch can have, by the rules of `git check-ref-format --branch`, and what may be said for a revision. Pure.
+"""Which names a branch can have, by the rules of `git check-ref-format --branch`, and a remote; and what may
+be said for a revision. Pure.
 
 A file system sets one more bound: a part of a name becomes the name of a file, with `.lock` behind it.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from att.git.errors import InvalidBranch, UnknownRevision
+from att.git.errors import InvalidBranch, InvalidRemote, UnknownRevision
 
 _PART = 250
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
@@ -31,6 +32,15 @@ def branch(name: str, *, field: str = "name") -> str:
     if any(len(part.encode()) > _PART for part in name.split("/")):
         raise InvalidBranch(
             f"A part of the name is longer than {_PART} bytes.", fields=[_field(field, "too long")]
+        )
+    return name
+
+
+def remote(name: str) -> str:
+    """The name, if git takes it for that of a remote: a branch of it has to be one."""
+    if not is_branch(name) or len(name.encode()) > _PART:
+        raise InvalidRemote(
+            f"{name[:100]!r} is no name of a remote.", fields=[_field("name", "no name of a remote")]
         )
     return name
 

@@ -43,6 +43,7 @@ EXCHANGE = (
     errors.RemoteBrokeOff,
 )
 _AT = "/projects/{project_id}/git"
+_REMOTES = f"{_AT}/remotes"
 
 
 @room.operation("GET", f"{_AT}/status", effect=Effect.READ, errors=LOOKING)
@@ -154,6 +155,38 @@ async def branch(ask: models.ChangeBranch, call: Call, git: Git) -> models.Branc
     return await git.branch(ask, call)
 
 
+@room.operation("GET", _REMOTES, effect=Effect.READ, errors=READING, name="git.remote.list")
+async def remotes(ask: models.ListRemotes, git: Git) -> models.RemoteList:
+    """List the remotes, with their URLs (without credentials) and whether ATT talks to them."""
+    return await git.remotes(ask)
+
+
+@room.operation(
+    "POST",
+    _REMOTES,
+    effect=Effect.WRITE,
+    status=201,
+    positional=("project_id", "name", "remote_url"),
+    errors=(*WRITING, errors.InvalidRemote, errors.RemoteExists, errors.RemoteMissing),
+    name="git.remote.add",
+)
+async def add_remote(ask: models.AddRemote, call: Call, git: Git) -> models.Remote:
+    """Give the project a remote to fetch from and push to. Nothing is fetched yet."""
+    return await git.add_remote(ask, call)
+
+
+@room.operation(
+    "DELETE",
+    _REMOTES + "/{name:.+}",
+    effect=Effect.WRITE,
+    errors=(*WRITING, errors.NoRemote),
+    name="git.remote.remove",
+)
+async def remove_remote(ask: models.RemoveRemote, call: Call, git: Git) -> models.RemoteRemoved:
+    """Forget a remote and what was fetched from it; the repository that it names stays as it is."""
+    return await git.remove_remote(ask, call)
+
+
 @room.operation("POST", f"{_AT}/fetch", effect=Effect.WRITE, idempotent=True, errors=EXCHANGE)
 async def fetch(ask: models.FetchRemote, git: Git) -> models.Fetched:
     """Fetch what a remote has, without changing the working tree or a local branch."""
@@ -198,5 +231,5 @@ async def pull(ask: models.PullBranch, call: Call, git: Git) -> models.Pulled:
     ),
 )
 async def push(ask: models.PushBranch, call: Call, git: Git) -> models.Pushed:
-    """Push a branch to a remote, and let it follow that one if asked to."""
+    """Push a branch to a remote; one that follows none follows that from then on. Without any remote, ATT's own forge makes one."""
     return await git.push(ask, call)

@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from att import plain
+
 _POINTER = 4096
 
 
@@ -62,7 +64,7 @@ def _own(git_dir: Path) -> Path:
 
 
 def _pointed(dot: Path, folder: Path) -> Path:
-    with dot.open("rb") as file:
+    with plain.opened(dot) as file:
         text = file.read(_POINTER).decode("utf-8", "surrogateescape").strip()
     if not text.startswith("gitdir: ") or "\0" in text:
         raise LeadsElsewhere(f"{dot} is not understood")
@@ -79,7 +81,7 @@ def _pointed(dot: Path, folder: Path) -> Path:
 def _worktree_of(target: Path, dot: Path) -> bool:
     """Whether `target` is the entry of a linked worktree which names this very `.git`."""
     try:
-        back = (target / "gitdir").read_bytes()[:_POINTER].decode("utf-8", "surrogateescape").strip()
+        back = plain.content(target / "gitdir", _POINTER).decode("utf-8", "surrogateescape").strip()
     except OSError:
         return False
     return os.path.realpath(target / back) == os.path.realpath(dot) and target.parent.name == "worktrees"

@@ -57,15 +57,16 @@ class Remote:
 async def find(repository: Repository, wanted: str | None, allowed: Allowed, *, push: bool = False) -> Remote:
     """The remote of this name; without one that of the branch, `origin`, or the only one."""
     names = (await repository.run("remote")).lines
-    name = wanted if wanted is not None else await _usual(repository, names)
+    name = wanted if wanted is not None else await usual(repository, names)
     if name not in names:
         raise NoRemote(f"There is no remote {name[:100]!r}." if name else "The repository has no remote.")
     urls = await repository.run("remote", "get-url", "--all", *(["--push"] if push else []), "--", name)
-    found = [await asyncio.to_thread(_protocol, url, repository.folder, allowed) for url in urls.lines]
-    return Remote(name, tuple(dict.fromkeys(found)))
+    found = [await asyncio.to_thread(admitted, url, repository.folder, allowed) for url in urls.lines]
+    return Remote(name, tuple(dict.fromkeys(_protocol(url) for url in found)))
 
 
-async def _usual(repository: Repository, names: list[str]) -> str:
+async def usual(repository: Repository, names: list[str]) -> str:
+    """The remote that is meant when none is named."""
     branch = await repository.branch()
     own = await repository.ask("config", "--get", f"branch.{branch}.remote") if branch else None
     if own in names:
@@ -73,15 +74,19 @@ async def _usual(repository: Repository, names: list[str]) -> str:
     return "origin" if "origin" in names or len(names) != 1 else names[0]
 
 
-def _protocol(url: str, folder: Path, allowed: Allowed) -> str:
-    """The one protocol that the URL needs."""
+def admitted(url: str, folder: Path, allowed: Allowed) -> CloneUrl:
+    """The URL in its parts, a local one with its links resolved; the problem when it may not be talked to."""
     try:
         parsed = parse(str(folder / url) if url.startswith(("./", "../")) else url)
-        allowed(parsed)
+        return allowed(parsed)
     except RepositoryNotFound as error:
         raise RemoteMissing(error.detail) from error
     except (CloneUrlRefused, PathOutsideRoots, PathNotFound) as error:
         raise RemoteRefused(error.detail) from error
+
+
+def _protocol(parsed: CloneUrl) -> str:
+    """The one protocol that the URL needs."""
     if parsed.local is not None:
         return "file"
     scheme = parsed.url.partition("://")[0] if "://" in parsed.url else "ssh"

@@ -16,7 +16,7 @@ from att.store.errors import DiskFull
 _TABLE: tuple[tuple[str, type[Problem]], ...] = (
     (r"no space left on device|disk quota exceeded", DiskFull),
     (r"unable to create '.*\.lock': file exists|another git process seems to be running", errors.IndexLocked),
-    (r"cannot lock ref .*(?:unable to create|\.lock)", errors.IndexLocked),
+    (r"cannot lock ref .*(?:unable to create|\.lock)|could not lock config file", errors.IndexLocked),
     (
         r"authentication failed|could not read (?:username|password)|terminal prompts disabled"
         r"|permission denied \((?:publickey|password|keyboard)|host key verification failed|returned error: 40[13]",

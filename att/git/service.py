@@ -6,25 +6,42 @@ Events tell ids and names, never contents. Reads take no lock and write nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 from att.catalogue import Call
 from att.event.log import EventLog
-from att.git import branches, change, exchange, log, models, status
+from att.git import branches, change, exchange, log, models, remotes, status
 from att.git.diff import diff
 from att.git.remote import PATIENCE, Patience
 from att.git.repository import Repository, open_repository
 from att.project.projects import Projects
 
+GiveRemote = Callable[[str], Awaitable[str | None]]
+"""Its URL; None when none is made."""
+
+
+async def _no_remote(_: str) -> str | None:
+    return None
+
 
 class Git:
-    def __init__(self, projects: Projects, events: EventLog, *, patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self,
+        projects: Projects,
+        events: EventLog,
+        *,
+        patience: Patience = PATIENCE,
+        give_remote: GiveRemote = _no_remote,
+    ) -> None:
+        """`give_remote`: makes a remote for a project that has none, if anybody does."""
         self._projects = projects
         self._events = events
         self._patience = patience
+        self._give_remote = give_remote
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def repository(self, project_id: str) -> Repository:
@@ -97,11 +114,39 @@ class Git:
 
     async def push(self, ask: models.PushBranch, call: Call) -> models.Pushed:
         async with self.changing(ask.project_id) as repository:
-            done = await exchange.push(repository, ask, self._projects.allowed, self._patience)
+            give = partial(self._given, ask, call)
+            done = await exchange.push(repository, ask, self._projects.allowed, self._patience, give)
             if done.result != "up_to_date":
-                told = {**done.model_dump(exclude={"attempts"}), "branch": done.branch}
+                told = done.model_dump(exclude={"attempts", "remote_made"})
                 await self._record("git.push", ask, call, **told)
         return done
+
+    async def _given(self, ask: models.PushBranch, call: Call) -> bool:
+        """Whether the project got a remote."""
+        url = await self._give_remote(ask.project_id)
+        if url is not None:
+            await self._tell_remote(ask, call, "added", "origin", url)
+        return url is not None
+
+    async def remotes(self, ask: models.ListRemotes) -> models.RemoteList:
+        return await remotes.remotes(await self.repository(ask.project_id), self._projects.allowed)
+
+    async def add_remote(self, ask: models.AddRemote, call: Call) -> models.Remote:
+        async with self.changing(ask.project_id) as repository:
+            made = await remotes.add(repository, ask, self._projects.allowed)
+            await self._tell_remote(ask, call, "added", made.name, made.url)
+        return made
+
+    async def remove_remote(self, ask: models.RemoveRemote, call: Call) -> models.RemoteRemoved:
+        async with self.changing(ask.project_id) as repository:
+            gone = await remotes.remove(repository, ask)
+            await self._tell_remote(ask, call, "removed", gone.name, gone.url)
+        return gone
+
+    async def _tell_remote(self, ask: models.Asked, call: Call, action: str, name: str, url: str) -> None:
+        if name == "origin":
+            await self._projects.set_git_remote(ask.project_id, url if action == "added" else None)
+        await self._record("git.remote", ask, call, action=action, name=name, url=url)
 
     async def _record(self, event_type: str, ask: models.Asked, call: Call, **told: Any) -> None:
         await self._events.append(

@@ -45,6 +45,8 @@ from att.store.store import Store
 
 T = TypeVar("T")
 BeforeDelete = Callable[[Project], Awaitable[None]]
+AfterDelete = Callable[[Project, bool], Awaitable[None]]
+"""Told whether the files were removed."""
 AT_START = Call(request_id="start", actor="att", door="daemon")
 
 
@@ -66,6 +68,7 @@ class Projects:
         `find_config`: the NAT config in a project's directory, if any. `fetch_local`: archives may come from local addresses.
         """
         self.before_delete: list[BeforeDelete] = []
+        self.after_delete: list[AfterDelete] = []
         self._store = store
         self._places = Places(home, roots)
         self._maker = Maker(store, events, self._places, find_config, clone_timeout, fetch_local)
@@ -170,8 +173,12 @@ class Projects:
         """Remember which NAT config the project uses (relative to its directory)."""
         return await self._change(project_id, lambda c: rows.set_nat_config(c, project_id, path))
 
+    async def set_git_remote(self, project_id: str, url: str | None) -> Project:
+        """Remember where the project's `origin` is (without credentials)."""
+        return await self._change(project_id, lambda c: rows.set_git_remote(c, project_id, url))
+
     async def delete(self, project_id: str, call: Call, *, keep_files: bool = False) -> DeletedProject:
-        """Forget the project, after every `before_delete` hook, and remove its files.
+        """Forget the project, after every `before_delete` hook and before every `after_delete` one, and remove its files.
 
         Those are left alone with `keep_files`, or when ATT did not make them. A project that is still being
         made is cancelled. From here on nobody else is given the project, so that nothing begins in it any more.
@@ -184,7 +191,10 @@ class Projects:
             raise ProjectNotFound(f"The project {project_id!r} is being deleted.")
         self._being_deleted.add(project_id)
         try:
-            return await self._delete(project, call, keep_files=keep_files)
+            answer = await self._delete(project, call, keep_files=keep_files)
+            for after in self.after_delete:
+                await after(project, answer.files_removed)
+            return answer
         finally:
             self._being_deleted.discard(project_id)
 

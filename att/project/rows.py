@@ -131,6 +131,10 @@ def set_nat_config(connection: Connection, project_id: str, path: str | None) ->
     return _change(connection, project_id, nat_config_path=path)
 
 
+def set_git_remote(connection: Connection, project_id: str, url: str | None) -> Project:
+    return _change(connection, project_id, git_remote=url)
+
+
 def mark_deleting(connection: Connection, project_id: str, work: Path) -> bool:
     """Nobody sees the project from here on; whether ATT made its files."""
     get(connection, project_id)

@@ -2,8 +2,12 @@
 
 A remote `origin` that is a bare repository on this machine (below an allowed root) is the forge: what counts is what was pushed to
 it. For every other project ATT makes one below ATT_HOME/forge, which becomes a remote of the project (`origin` when it has none,
-else `att`), and a pull request takes its branch along from the project by itself. It outlives the project's registration as
-long as its folder lives: a project of the same name in another folder never gets it.
+else `att`) with the first pull request or the first push of a project that has no remote. A pull request takes its branch along
+from the project by itself, and as `origin` the branches of the project follow it.
+
+It goes with the project's files, since it is their remote: when a project is deleted and its folder stays (`keep_files`, or the
+folder was there before ATT), it stays with it, and is taken up again when the folder is registered anew. A project of the same
+name in another folder never gets it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import asyncio
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +68,8 @@ class Shelf:
             try:
                 await asyncio.to_thread(_clear, path)
                 await asyncio.to_thread(path.mkdir, parents=True)
-                await git(path, "init", "--quiet", "--bare", "--initial-branch=main")
+                first = await _first_branch(Path(project.path))
+                await git(path, "init", "--quiet", "--bare", f"--initial-branch={first}")
                 mark = json.dumps({"path": project.path})
                 await asyncio.to_thread((path / MARK).write_text, mark, "utf-8")
             except OSError as error:
@@ -98,6 +103,14 @@ class Shelf:
             )
         if wanted in here and not there:
             await git(bare.folder, "symbolic-ref", "HEAD", f"refs/heads/{wanted}")
+        await _follow(folder, bare.folder, {head, wanted} & here.keys())
+
+    def clear(self, gone: Callable[[Path], bool]) -> bool:
+        """Remove those whose project's folder is `gone`; False when not all of it could be removed."""
+        paths = sorted(self._folder.glob("*.git")) if self._folder.is_dir() else []
+        marks = ((path, _mark_of(path)) for path in paths)
+        found = [path for path, mark in marks if mark is not None and gone(Path(mark["path"]))]
+        return not [path for path in found if not remove_tree(path)]
 
     async def default_branch(self, bare: Bare, others: dict[str, str] | None = None, head: str = "") -> str:
         """Where pull requests go when nothing is said: HEAD of the repository, else what is usual."""
@@ -131,6 +144,25 @@ def _mark_of(path: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return found
+
+
+async def _first_branch(folder: Path) -> str:
+    """The branch that others get when they clone what was made of this folder."""
+    here = await work.tips(folder)
+    on = (await git(folder, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)).text.strip()
+    return next((name for name in ("main", "master", "dev", on) if name in here), "main")
+
+
+async def _follow(folder: Path, bare: Path, names: Collection[str]) -> None:
+    """Let branches that follow none follow those of the forge, when it is the project's `origin`."""
+    if await work.origin(folder) != str(bare):
+        return
+    for name in sorted((await work.tips(bare)).keys() & set(names)):
+        if (await git(folder, "config", f"branch.{name}.merge", check=False)).code == 0:
+            continue
+        words = ("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{name}:refs/remotes/origin/{name}")
+        await git(folder, *words, check=False, protocols=_FILE)
+        await git(folder, "branch", "--quiet", f"--set-upstream-to=origin/{name}", "--", name, check=False)
 
 
 def _clear(path: Path) -> None:

@@ -7,10 +7,13 @@ knows of GitHub's limits serve all projects.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sqlalchemy import select
 
 from att.event.log import EventLog
 from att.git.forge import ci, work
@@ -21,11 +24,13 @@ from att.git.forge.interface import Forge
 from att.git.forge.local import Local
 from att.git.forge.remote import Kind, Repository, choose
 from att.problems import Problem
+from att.project.errors import FilesNotRemoved
 from att.project.models import Project
 from att.project.projects import Projects
 from att.runtime.errors import SecretMissing
 from att.runtime.secrets import resolve
 from att.store.store import Store
+from att.store.tables import projects
 
 if TYPE_CHECKING:
     from att.git.forge.client import Client
@@ -71,6 +76,8 @@ class Forges:
     async def open(self) -> None:
         """To be called once at start."""
         self._projects.before_delete.append(self._before_delete)
+        self._projects.after_delete.append(self._after_delete)
+        await self._clear_shelf()
         await self.checks.open()
 
     def leave(self) -> None:
@@ -93,6 +100,15 @@ class Forges:
         if repository is not None:
             return await self._github(repository, project_id, folder)
         return self._local(project, remote)
+
+    async def give_remote(self, project_id: str) -> str | None:
+        """Make the local forge's repository the remote of a project that has none; its URL. None when GitHub is the forge."""
+        project = await self._projects.get(project_id)
+        settings = await asyncio.to_thread(_settings, Path(project.path))
+        if (settings.git.forge or self._options.kind) == "github":
+            return None
+        async with self._locks.setdefault(project_id, asyncio.Lock()):
+            return str((await self._shelf.make(project, None)).folder)
 
     def _local(self, project: Project, remote: str | None) -> Local:
         lock = self._locks.setdefault(project.id, asyncio.Lock())
@@ -129,6 +145,25 @@ class Forges:
     async def _before_delete(self, project: Project) -> None:
         await self.checks.stop_project(project.id)
         self._locks.pop(project.id, None)
+
+    async def _after_delete(self, project: Project, files_removed: bool) -> None:
+        """What is the remote of the project's files goes with them."""
+        if files_removed and not await asyncio.to_thread(
+            self._shelf.clear, lambda path: path == Path(project.path)
+        ):
+            raise FilesNotRemoved(
+                f"The project is deleted, but not all below {self._home / 'forge'} that was its."
+            )
+
+    async def _clear_shelf(self) -> None:
+        """What a daemon left that died while it deleted a project: of folders that ATT made, neither there nor known any more."""
+        known = await self._store.read(lambda c: set(c.execute(select(projects.c.path)).scalars()))
+        made = (self._home / "projects").resolve()
+
+        def gone(path: Path) -> bool:
+            return path.parent == made and str(path) not in known and not os.path.lexists(path)
+
+        await asyncio.to_thread(self._shelf.clear, gone)
 
 
 def _settings(folder: Path) -> ci.ForgeSettings:

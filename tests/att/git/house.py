@@ -102,6 +102,18 @@ class House:
     async def push(self, **named: Any) -> models.Pushed:
         return await self._ask("git.push", models.PushBranch(project_id=self.project_id, **named))
 
+    async def remotes(self) -> list[models.Remote]:
+        return (await self._ask("git.remote.list", models.ListRemotes(project_id=self.project_id))).remotes
+
+    async def add_remote(self, url: str | Path, name: str = "origin") -> models.Remote:
+        ask = models.AddRemote(project_id=self.project_id, name=name, remote_url=str(url))
+        return await self._ask("git.remote.add", ask)
+
+    async def remove_remote(self, name: str = "origin") -> models.RemoteRemoved:
+        return await self._ask(
+            "git.remote.remove", models.RemoveRemote(project_id=self.project_id, name=name)
+        )
+
     def remote(self) -> tuple[Path, Path]:
         """A bare remote `origin`, and a clone of it that is somebody else's."""
         bare, other = self.root / "bare.git", self.root / "other"

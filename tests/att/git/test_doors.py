@@ -71,7 +71,9 @@ def test_a_project_becomes_a_repository_with_branches_at_both_doors(
     assert (code, told["current"]) == (0, "feature/x")
     assert {b["name"] for b in ask("GET", "branches").json["branches"]} == {"main", "feature/x"}
     refused(ask("POST", "branch", name="a..b"), 422, "invalid_branch_name")
-    refused(ask("POST", "push"), 409, "no_remote")
+    refused(ask("POST", "fetch"), 409, "no_remote")
+    made = ask("POST", "push").json
+    assert (made["remote_made"], made["upstream"]) == (True, "origin/feature/x")
     refused(ask("POST", "add", path=["../../token"]), 403, "path_outside_project")
     refused(daemon.ask("GET", "/projects/nobody/git/status"), 404, "project_not_found")
     events = daemon.ask("GET", "/projects/app/events?type=git.*&order=oldest").json["events"]

@@ -26,6 +26,9 @@ ALL: dict[str, tuple[dict[str, Any], str]] = {
     "git.add": ({**HELD, "all": True}, "add"),
     "git.commit": ({**COMMIT, "allow_empty": True}, "commit"),
     "git.branch": ({**HELD, "name": "new"}, "branch"),
+    "git.remote.list": (HELD, "remote"),
+    "git.remote.add": ({**HELD, "name": "new", "remote_url": "../held-remote.git"}, "remote"),
+    "git.remote.remove": ({**HELD, "name": "origin"}, "remote"),
     "git.fetch": (HELD, "fetch"),
     "git.pull": (HELD, "fetch"),
     "git.push": (HELD, "push"),
@@ -150,6 +153,21 @@ BRANCH = [
 ]
 AWAY = r.by_hand("remote", "set-url", "origin", "/etc")
 LOST = r.by_hand("remote", "set-url", "origin", "../nowhere.git")
+NEW_REMOTE, ORIGIN = ALL["git.remote.add"][0], ALL["git.remote.remove"][0]
+REMOTES = [
+    Case("git.remote.list", HELD, before=held()),
+    Case("git.remote.add", NEW_REMOTE, before=held()),
+    Case("git.remote.add", {**NEW_REMOTE, "remote_url": "ext::sh"}, "remote_not_allowed", held()),
+    Case("git.remote.add", {**NEW_REMOTE, "remote_url": "https://a:b@c/d"}, "remote_not_allowed", held()),
+    Case(
+        "git.remote.add", {**NEW_REMOTE, "remote_url": "../nowhere.git"}, "remote_repository_missing", held()
+    ),
+    Case("git.remote.add", {**NEW_REMOTE, "name": "a..b"}, "invalid_remote_name", held()),
+    Case("git.remote.add", {**NEW_REMOTE, "name": "origin"}, "remote_exists", held()),
+    Case("git.remote.add", NEW_REMOTE, "repository_locked", held(r.locked("config"))),
+    Case("git.remote.remove", ORIGIN, before=held()),
+    Case("git.remote.remove", {**HELD, "name": "a/nowhere"}, "no_remote", held()),
+]
 EXCHANGE = [
     Case("git.fetch", HELD, before=held(r.behind), anew=NEW),
     Case("git.fetch", HELD, "repository_locked", held(r.behind, r.locked("refs/remotes/origin/main"))),
@@ -194,7 +212,7 @@ EXCHANGE = [
         ),
     ),
 ]
-CASES = [*_shared(), *_paths(), *READING, *COMMITTING, *BRANCH, *EXCHANGE]
+CASES = [*_shared(), *_paths(), *READING, *COMMITTING, *BRANCH, *REMOTES, *EXCHANGE]
 
 ELSEWHERE: dict[str, str] = {}
 _RETRIED = "tests/att/git/test_network.py: it is tried again for a while first"
