@@ -250,7 +250,7 @@ def value_text(name: str, value: Any) -> str:
         return duration(value)
     if name == "progress" and isinstance(value, float):
         return f"{value:.0%}"
-    if (name.endswith("_at") or name == "timestamp") and isinstance(value, str):
+    if (name.endswith(("_at", "_until")) or name == "timestamp") and isinstance(value, str):
         return moment(value)
     if name == "command" and isinstance(value, list):
         import shlex

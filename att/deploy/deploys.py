@@ -336,7 +336,7 @@ class Deploys:
         app = self._runtime.current(project_id)
         now = await self._runtime.status(project_id, figures=False)
         alive = app is not None and now.state not in ("stopped", "failed")
-        last = await self._store.read(rows.last(project_id))
+        live = [one for one in await self._store.read(watch_rows.live) if one.state is Standing.ON]
         return DeployStatus(
             project_id=project_id,
             artefact_id=chosen.artefact_id,
@@ -344,8 +344,8 @@ class Deploys:
             running=app.artefact_id if app is not None and alive else None,
             previous=await self._previous(project_id),
             under_way=await self._under_way(project_id),
-            last=last,
-            watched_until=last.watched_until if last is not None and last.watch == "on" else None,
+            last=await self._store.read(rows.last(project_id)),
+            watched_until=next((one.until for one in live if one.project_id == project_id), None),
             artefacts=await self._store.read(rows.artefacts_of(project_id)),
         )
 

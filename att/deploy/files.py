@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from att import plain
 from att.deploy.errors import ArtefactBroken, TooLarge
 from att.runtime.recipe import FOLDER as ENVIRONMENT
 
@@ -102,7 +103,7 @@ def _one(place: Path, found: os.stat_result) -> tuple[str, str]:
     if stat.S_ISLNK(found.st_mode):
         return "link", os.fspath(place.readlink())
     digest = hashlib.sha256()
-    with place.open("rb") as file:
+    with plain.opened(place) as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
     return ("program" if found.st_mode & 0o111 else "file"), digest.hexdigest()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from att import plain
 from att.runtime.errors import InvalidSettings
 from att.runtime.preflight import FILE
 
@@ -47,7 +48,9 @@ def parse(text: str, where: str = "att.toml") -> DeploySettings:
 def read(folder: Path) -> DeploySettings:
     """What stands in the folder's att.toml, which was checked before; the defaults when there is none."""
     try:
-        text = (folder / FILE).read_text("utf-8")
+        text = plain.text(folder / FILE)
     except FileNotFoundError:
         text = ""
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InvalidSettings(f"{FILE} cannot be read: {fault}", file=FILE, fields=[]) from None
     return parse(text)

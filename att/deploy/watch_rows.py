@@ -107,7 +107,8 @@ def turn(
     failed: bool = False,
     notes: Sequence[Note] = (),
 ) -> Callable[[Connection], Watched | None]:
-    """Give it another standing, if it has the one of `when`; None if not. `failed`: and so has the deploy."""
+    """Give it another standing, if it has the one of `when`; None if not. `failed`: and so has the deploy, and any after it that
+    found this version running."""
 
     def work(connection: Connection) -> Watched | None:
         found = one(deploy_id)(connection)
@@ -117,7 +118,9 @@ def turn(
         _put(connection, turned)
         if failed:
             values = {"state": "failed", "reason": reason}
-            connection.execute(update(deploys).where(deploys.c.id == deploy_id).values(**values))
+            mine = (deploys.c.project_id == found.project_id) & (deploys.c.artefact_id == found.artefact_id)
+            since = (deploys.c.id >= deploy_id) & (deploys.c.state == "succeeded")
+            connection.execute(update(deploys).where(mine, since).values(**values))
         for note in notes:
             note.write(connection)
         return turned

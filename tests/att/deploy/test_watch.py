@@ -83,6 +83,26 @@ def test_a_version_that_keeps_dying_is_gone_back_from(tmp_path: Path, serve: str
 
 
 @on_bench
+async def test_a_deploy_of_what_runs_already_takes_nothing_from_its_watch(bench: Bench) -> None:
+    await two_out(bench, "watch = 40\nwatch_crashes = 0")
+    until = (await bench.deploys.status("demo")).watched_until
+    again = await bench.deploy(build=True)
+    assert again.state is RunState.SUCCEEDED
+    assert until
+    assert (await bench.deploys.status("demo")).watched_until == until
+    await kill(bench)
+
+    async def through() -> bool:
+        return (await history(bench))[0].kind == "rollback"
+
+    await eventually(through, 20)
+    await eventually(lambda: bench.house.told("deploy.rolled_back"), 20)
+    assert await bench.says() == "1"
+    known = (await bench.deploys.status("demo")).artefacts
+    assert [one.good for one in known] == [False, True]
+
+
+@on_bench
 async def test_a_version_that_turns_unhealthy_is_gone_back_from(bench: Bench) -> None:
     await two_out(bench, "watch = 40\nwatch_crashes = 0")
     now = await bench.house.runtime.status("demo")

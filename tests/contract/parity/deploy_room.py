@@ -12,7 +12,7 @@ from tests.daemon import RunningDaemon
 APP = [sys.executable, "-c", "import signal; signal.pause()"]
 WELL = "[[runtime.probe]]\nkind = 'command'\ncommand = ['test', '!', '-e', 'sick']\n"
 IDS = {"artefact_id", "deploy_id", "previous_artefact_id", "digest", "detail", "message", "output"}
-FRESH = frozenset(IDS | {"done", "total"})
+FRESH = frozenset(IDS | {"done", "total", "watched_until"})
 
 
 def folder(daemon: RunningDaemon, name: str) -> Path:

@@ -87,7 +87,7 @@ CASES = [
     Case("runtime.environment.get", APP),
     Case("runtime.environment.get", NOBODY, "project_not_found"),
     Case("runtime.environment.build", APP, "runtime_already_running", run),
-    Case("runtime.environment.build", APP, before=not_building),
+    Case("runtime.environment.build", {**APP, "wait": 60}, before=not_building),
     Case("runtime.environment.cancel", APP, before=building),
     Case("runtime.environment.cancel", APP, "no_build_running", not_building),
     Case("event.list", {"type": ["project.*", "runtime.started"], "limit": 3, "order": "oldest"}),
