@@ -26,6 +26,7 @@ from att.runtime.service import Runtime
 from att.store.store import Store
 from att.testing.service import Testing
 from att.token.tokens import Tokens
+from att.workflow.change_test import KIND as CHANGE_TEST
 from att.workflow.change_test import Changes
 from att.workflow.runs import Runs
 from att.workflow.tester import RoomTester
@@ -59,8 +60,14 @@ async def open_workbench(stack: contextlib.AsyncExitStack, ground: Ground) -> di
         environ=ground.environ,
     )
     forges = _make_forges(ground)
-    git = Git(ground.projects, ground.events, give_remote=forges.give_remote)
-    changes = Changes(ground.settings.home, ground.projects, ground.events, runs, RoomTester(testing))
+    git = Git(
+        ground.projects,
+        ground.events,
+        give_remote=forges.give_remote,
+        untested=lambda project_id: runs.busy(project_id, CHANGE_TEST),
+    )
+    tester = RoomTester(testing)
+    changes = Changes(ground.settings.home, ground.projects, ground.events, runs, tester, git.turn)
     deploys = Deploys(
         ground.settings.home,
         ground.store,

@@ -17,6 +17,7 @@ from att.git.room import room
 from att.problems import BadCursor
 from att.project.errors import DirectoryMissing
 from att.store.errors import DiskFull
+from att.workflow.errors import RunBusy
 
 if TYPE_CHECKING:
     from att.git.service import Git
@@ -102,7 +103,7 @@ async def init(ask: models.InitRepository, git: Git) -> models.GitStatus:
     f"{_AT}/add",
     effect=Effect.WRITE,
     idempotent=True,
-    errors=(*WRITING, *PATHS, errors.PathNotInRepository, errors.PathIgnored),
+    errors=(*WRITING, *PATHS, errors.PathNotInRepository, errors.PathIgnored, RunBusy),
 )
 async def add(ask: models.AddFiles, git: Git) -> models.GitStatus:
     """Stage paths as they are, deleted ones too, or everything that changed."""
@@ -123,6 +124,7 @@ async def add(ask: models.AddFiles, git: Git) -> models.GitStatus:
         errors.InvalidAuthor,
         errors.NothingStaged,
         errors.NothingToAmend,
+        RunBusy,
         errors.MergeConflict,
         errors.MergeInProgress,
     ),
@@ -144,6 +146,7 @@ async def commit(ask: models.MakeCommit, call: Call, git: Git) -> models.CommitM
         errors.BranchMissing,
         errors.BranchCheckedOut,
         errors.BranchNotMerged,
+        RunBusy,
         errors.UnknownRevision,
         errors.NoCommits,
         errors.DirtyTree,
@@ -204,6 +207,7 @@ async def fetch(ask: models.FetchRemote, git: Git) -> models.Fetched:
         errors.NoUpstream,
         errors.InvalidBranch,
         errors.Diverged,
+        RunBusy,
         errors.DirtyTree,
         errors.MergeConflict,
         errors.MergeInProgress,

@@ -1,5 +1,8 @@
 """The service of the git room: one repository for each project, changed by one at a time, and every change an event.
 
+While `workflow.change_test` has changed files that are not tested yet, nothing is staged, committed, switched or pulled: a commit
+would take along what may be put back.
+
 Events tell ids and names, never contents. Reads take no lock and write nothing.
 """
 
@@ -19,6 +22,7 @@ from att.git.diff import diff
 from att.git.remote import PATIENCE, Patience
 from att.git.repository import Repository, open_repository
 from att.project.projects import Projects
+from att.workflow.errors import RunBusy
 
 GiveRemote = Callable[[str], Awaitable[str | None]]
 """Its URL; None when none is made."""
@@ -36,12 +40,17 @@ class Git:
         *,
         patience: Patience = PATIENCE,
         give_remote: GiveRemote = _no_remote,
+        untested: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        """`give_remote`: makes a remote for a project that has none, if anybody does."""
+        """`give_remote`: makes a remote for a project that has none, if anybody does.
+
+        `untested`: the run that has changed files of a project, and has not tested them yet.
+        """
         self._projects = projects
         self._events = events
         self._patience = patience
         self._give_remote = give_remote
+        self._untested = untested
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def repository(self, project_id: str) -> Repository:
@@ -53,6 +62,15 @@ class Git:
         """The project's repository, with nobody else of ATT changing it meanwhile."""
         async with self.turn(project_id):
             yield await self.repository(project_id)
+
+    @asynccontextmanager
+    async def working(self, project_id: str) -> AsyncIterator[Repository]:
+        """The same, for what takes files along or changes which are there: not while a run is testing changes in them."""
+        async with self.changing(project_id) as repository:
+            run = self._untested(project_id)
+            if run is not None:
+                raise RunBusy(f"The run {run} has changed files that are not tested yet.", run_id=run)
+            yield repository
 
     def turn(self, project_id: str) -> asyncio.Lock:
         """Held by whoever changes the repository."""
@@ -76,19 +94,20 @@ class Git:
         return await self.status(models.AskGitStatus(project_id=ask.project_id))
 
     async def add(self, ask: models.AddFiles) -> models.GitStatus:
-        async with self.changing(ask.project_id) as repository:
+        async with self.working(ask.project_id) as repository:
             await change.add(repository, ask)
         return await self.status(models.AskGitStatus(project_id=ask.project_id))
 
     async def commit(self, ask: models.MakeCommit, call: Call) -> models.CommitMade:
-        async with self.changing(ask.project_id) as repository:
+        async with self.working(ask.project_id) as repository:
             made = await change.commit(repository, ask)
             branch = await repository.branch()
             await self._record("git.commit", ask, call, commit=made.id, branch=branch, amended=ask.amend)
         return models.CommitMade(branch=branch, commit=made)
 
     async def branch(self, ask: models.ChangeBranch, call: Call) -> models.BranchChanged:
-        async with self.changing(ask.project_id) as repository:
+        apart = ask.action == "delete" or (ask.action == "create" and not ask.switch)
+        async with (self.changing if apart else self.working)(ask.project_id) as repository:
             done = await branches.change(repository, ask)
             was = ask.name if ask.action == "rename" else None
             told = {"action": done.action, "branch": done.name, "commit": done.commit, "old_name": was}
@@ -100,7 +119,7 @@ class Git:
             return await exchange.fetch(repository, ask, self._projects.allowed, self._patience)
 
     async def pull(self, ask: models.PullBranch, call: Call) -> models.Pulled:
-        async with self.changing(ask.project_id) as repository:
+        async with self.working(ask.project_id) as repository:
             done = await exchange.pull(repository, ask, self._projects.allowed, self._patience)
             if done.before != done.after:
                 told = {

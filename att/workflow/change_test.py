@@ -62,12 +62,22 @@ class Retold(Problem):
 class Changes:
     """Changes that are tested before they are kept."""
 
-    def __init__(self, home: Path, projects: Projects, events: EventLog, runs: Runs, tester: Tester) -> None:
+    def __init__(
+        self,
+        home: Path,
+        projects: Projects,
+        events: EventLog,
+        runs: Runs,
+        tester: Tester,
+        turn: Callable[[str], asyncio.Lock],
+    ) -> None:
+        """`turn`: the lock that whoever changes a project's repository holds; while a run is under way the git room holds back."""
         self._places = home / "changes"
         self._projects = projects
         self._events = events
         self._runs = runs
         self._tester = tester
+        self._turn = turn
         self._asked: set[Path] = set()
         runs.register(KIND, self._work, resume=True)
         projects.before_delete.append(self._sweep_after)  # after that of the runs, which has ended them
@@ -124,6 +134,8 @@ class Changes:
         return {"files": [entry.told for entry in entries], "ground": asdict(ground)}
 
     async def _change(self, flow: Flow, folder: Path, place: Path, entries: list[Entry]) -> dict[str, Any]:
+        async with self._turn(flow.project_id):
+            pass  # what the git room began before this run is done, and what comes after is refused
         changed = await _whole(_apply, Inside(folder), place, entries)
         await self._tell(flow, "code.changed", {"paths": [entry.path for entry in entries][:200]})
         return {"changed": changed}

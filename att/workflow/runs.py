@@ -182,6 +182,10 @@ class Runs:
         await self._whole(self._again(Live(kept, sort, call)))
         return await self.wait(run_id, wait, project_id)
 
+    def busy(self, project_id: str, exclusive: str) -> str | None:
+        """The run of an exclusive group (else of a kind) that is under way in a project."""
+        return self._busy.get((project_id, exclusive))
+
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self._live
 

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from att.git.service import Git
 from att.problems import Problem
 from att.testing.models import Selection
-from att.workflow.change_test import Changes
+from att.workflow.change_test import KIND, Changes
 from att.workflow.changes import ChangeTest
 from att.workflow.flow import Flow
 from att.workflow.models import Run
@@ -65,7 +66,8 @@ class Place:
     def life(self) -> Changes:
         runs = self.bench.life()
         rooms = self.bench.rooms
-        self.changes = Changes(self.home, rooms.projects, rooms.events, runs, self._tested)
+        self.room = Git(rooms.projects, rooms.events, untested=lambda project_id: runs.busy(project_id, KIND))
+        self.changes = Changes(self.home, rooms.projects, rooms.events, runs, self._tested, self.room.turn)
         return self.changes
 
     async def _tested(self, flow: Flow, selection: Selection) -> tuple[dict[str, Any], Problem | None]:

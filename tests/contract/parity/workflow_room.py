@@ -125,6 +125,15 @@ RUNNING = [
     Case("workflow.resume", {**HELD, "run_id": failed_one, "wait": 30}, "", failed, FRESH),
     Case("workflow.resume", {**HELD, "run_id": failed_one}, "run_busy", waiting, after=no_longer),
     Case("workflow.change_test", path("new.txt"), "run_busy", waiting, after=no_longer),
+    *(
+        Case(name, {**HELD, **given}, "run_busy", waiting, after=no_longer)
+        for name, given in (
+            ("git.add", {"all": True}),
+            ("git.commit", {"message": "m", "all": True}),
+            ("git.branch", {"name": "side", "action": "switch"}),
+            ("git.pull", {}),
+        )
+    ),
 ]
 CHANGING = [
     Case("workflow.change_test", change(wait=30), "", tested(), FRESH),
