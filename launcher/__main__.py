@@ -8,7 +8,6 @@ The daemon is started with the interpreter and the environment that the launcher
 from __future__ import annotations
 
 import os
-import socket
 import sys
 
 if not __package__:  # run by path: the folder above is where the package is
@@ -21,8 +20,9 @@ from launcher.disk import Disk
 from launcher.home import Home
 from launcher.loop import VERSION, Launcher
 from launcher.notify import inherited_socket
-from launcher.protocol import child
+from launcher.protocol import child, sockets
 from launcher.protocol.lock import HomeBusyError, HomeLock
+from launcher.protocol.sockets import Socket
 from launcher.record import BadRecordError, parse
 
 USAGE_CODE, UNAVAILABLE_CODE = 2, 69
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     return run(Launcher(settings, home, lock, listener, os.environ, code, say), listener, home, lock)
 
 
-def run(launcher: Launcher, listener: socket.socket, home: Home, lock: HomeLock) -> int:
+def run(launcher: Launcher, listener: Socket, home: Home, lock: HomeLock) -> int:
     code = launcher.run()
     listener.close()
     home.leave()
@@ -78,7 +78,7 @@ def go_on(settings: settings_module.Settings, home: Home, state: replace.State) 
     """With what this process knew while it ran other code; what that code was, should this one not be able to."""
     try:
         home.resume(state["run_path"])
-        lock, listener = HomeLock.resume(state["lock"]), socket.socket(fileno=state["listener"])
+        lock, listener = HomeLock.resume(state["lock"]), sockets.Socket(fileno=state["listener"])
         code = replace.Code(state["code"]["path"], state["code"]["fd"])
         launcher = Launcher(settings, home, lock, listener, os.environ, code, say, state)
     except Exception as error:
@@ -120,10 +120,9 @@ def script() -> str:
     )  # inside a zip, `here` is below a file
 
 
-def listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def listen(host: str, port: int) -> Socket:
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return sockets.listening(host, port, BACKLOG)
     except OSError as error:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 

@@ -6,10 +6,9 @@ and in time; nothing that a client sends is looked at beyond the end of its head
 
 from __future__ import annotations
 
-import json
-import socket
-
 from launcher.poller import READ, Poller
+from launcher.protocol import notation, sockets
+from launcher.protocol.sockets import Socket
 
 CONNECTIONS = 64
 PATIENCE = 5.0
@@ -17,7 +16,7 @@ HEAD_LIMIT = 1 << 14
 
 
 def response(reason: str) -> bytes:
-    body = json.dumps(
+    body = notation.dumps(
         {
             "type": "about:blank",
             "title": "The daemon is not running",
@@ -38,7 +37,7 @@ def response(reason: str) -> bytes:
 class Answerer:
     """Answers on `listener` from `start` to `stop`."""
 
-    def __init__(self, poller: Poller, listener: socket.socket) -> None:
+    def __init__(self, poller: Poller, listener: Socket) -> None:
         self._poller, self._listener = poller, listener
         self._open: dict[int, _Connection] = {}
         self._response = b""
@@ -62,7 +61,7 @@ class Answerer:
         if len(self._open) >= CONNECTIONS:
             next(iter(self._open.values())).close()
         try:
-            client, _ = self._listener.accept()
+            client = sockets.accepted(self._listener)
         except OSError:
             return  # it has gone again, or there is no descriptor left: the next one is tried
         _Connection(self._poller, client, self._response, self._open)
@@ -70,7 +69,7 @@ class Answerer:
 
 class _Connection:
     def __init__(
-        self, poller: Poller, client: socket.socket, response: bytes, among: dict[int, _Connection]
+        self, poller: Poller, client: Socket, response: bytes, among: dict[int, _Connection]
     ) -> None:
         client.setblocking(False)
         self._poller, self._client, self._response, self._among = poller, client, response, among
@@ -93,7 +92,7 @@ class _Connection:
         if part:
             try:
                 self._client.send(self._response)
-                self._client.shutdown(socket.SHUT_WR)
+                self._client.shutdown(sockets.SHUT_WR)
             except OSError:
                 self.close()
                 return

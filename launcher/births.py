@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -13,6 +12,7 @@ from launcher.home import Home, MissingReleaseError, Program
 from launcher.life import Birth, Life, Pace
 from launcher.poller import Poller
 from launcher.protocol.messages import Message
+from launcher.protocol.sockets import Socket
 from launcher.protocol.words import Any, NamedTuple
 from launcher.settings import Settings
 from launcher.system import address_text
@@ -42,7 +42,7 @@ class Births:
         home: Home,
         settings: Settings,
         default: Program,
-        listener: socket.socket,
+        listener: Socket,
         env: Mapping[str, str],
         on_health: OnHealth,
         on_message: OnMessage,

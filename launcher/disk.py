@@ -7,7 +7,6 @@ fsynced, renamed, and the folder fsynced so that the name is as durable as the c
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 
@@ -72,7 +71,7 @@ def read_file(path: str, limit: int) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    with contextlib.closing(os.fdopen(fd, "rb", buffering=0)) as file:
+    with os.fdopen(fd, "rb", buffering=0) as file:
         parts = []
         while limit > 0 and (part := file.read(limit)):
             parts.append(part)

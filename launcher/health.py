@@ -8,9 +8,8 @@ time is over. `judge` reads an answer. `Tally` counts results in a row: a succes
 from __future__ import annotations
 
 import errno
-import json
-import socket
 
+from launcher.protocol import notation, sockets
 from launcher.protocol.words import Any, NamedTuple
 
 ANSWER_LIMIT = 1 << 16
@@ -36,7 +35,7 @@ def judge(data: bytes, release: str, boot_id: str) -> Answer:
     if words[1] != b"200":
         return Answer(f"health answers {words[1].decode()}{_reason(body)}")
     try:
-        said = json.loads(_whole(head, body))
+        said = notation.loads(_whole(head, body))
     except (ValueError, RecursionError):
         return Answer("the answer is not JSON")
     if not isinstance(said, dict) or said.get("status") != "ok":
@@ -74,7 +73,7 @@ class Question:
         self._data = bytearray()
         self._unsent = REQUEST
         self.answer: Answer | None = None
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket = sockets.Socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         self.socket.setblocking(False)
         error = self.socket.connect_ex(path)
         if error == errno.EAGAIN:  # the queue of the listening socket is full: it accepts nobody

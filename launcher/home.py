@@ -5,8 +5,6 @@ Boot record, releases, journal, and the folders for sockets and logs of daemon l
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import zlib
 from collections.abc import Callable
@@ -14,7 +12,8 @@ from collections.abc import Callable
 from launcher.disk import Disk, read_file, replace_file, sync_folder
 from launcher.journal import remembered
 from launcher.poller import Poller, Timer
-from launcher.protocol.words import NamedTuple
+from launcher.protocol import notation
+from launcher.protocol.words import NamedTuple, suppress
 from launcher.record import INSTALLED, BadRecordError, Record, is_release_name, parse, rebuild
 
 SMALL = 1 << 20
@@ -66,7 +65,7 @@ class Home:
     def leave(self) -> None:
         """Take away what lies outside of the home."""
         if not self.run_path.startswith(self.path + os.sep):
-            with contextlib.suppress(OSError):  # something of somebody else is in it
+            with suppress(OSError):  # something of somebody else is in it
                 os.rmdir(self.run_path)
 
     def load(self) -> tuple[Record, str]:
@@ -123,7 +122,7 @@ class Home:
         """OSError when it could not be read: for want of a descriptor, say, which is no word about it."""
         data = read_file(os.path.join(self.releases_path, release, "release.json"), SMALL)
         try:
-            body = json.loads(data) if data is not None else None
+            body = notation.loads(data) if data is not None else None
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) else None

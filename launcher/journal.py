@@ -9,7 +9,6 @@ them) and written before the next one.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import time
@@ -17,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from launcher.disk import Disk, write_all
+from launcher.protocol import notation
 from launcher.protocol.words import Any, BinaryIO
 
 TAIL = 1 << 16
@@ -49,7 +49,7 @@ class Journal:
         entry = {"n": self._number, "at": stamp(time.time()), "event": event} | {
             key: value for key, value in fields.items() if value not in (None, "")
         }
-        self._waiting.append(json.dumps(entry).encode() + b"\n")
+        self._waiting.append(notation.dumps(entry).encode() + b"\n")
         self._flush()
         return entry
 
@@ -114,7 +114,7 @@ def _number(line: bytes) -> int:
 
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
-        entry = json.loads(line)
+        entry = notation.loads(line)
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None

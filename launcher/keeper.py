@@ -10,17 +10,16 @@ runs, logs and sockets, and in the size of an order.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 
 from launcher.clearing import Clearing
 from launcher.poller import Poller
-from launcher.protocol import child, kin
+from launcher.protocol import child, kin, notation, sockets
 from launcher.protocol.messages import ORDER_LIMIT, PRIVATE, Message
+from launcher.protocol.sockets import Socket
 from launcher.protocol.words import Any
 from launcher.tap import Tap
 
@@ -88,7 +87,7 @@ class Keeper:
         self._poller, self._tell = poller, tell
         self._runs: dict[str, Run] = {}
         self._taps: dict[str, Tap] = {}
-        self._sockets: dict[str, tuple[socket.socket, str]] = {}
+        self._sockets: dict[str, tuple[Socket, str]] = {}
         self._swept = False
 
     # -- for the loop
@@ -106,7 +105,7 @@ class Keeper:
         self._runs = {run["run_id"]: Run.resume(run) for run in state["runs"]}
         self._taps = {name: Tap.resume(self._poller, tap) for name, tap in state["taps"].items()}
         for name, (fd, asked) in state["sockets"].items():
-            self._sockets[name] = socket.socket(fileno=fd), asked
+            self._sockets[name] = sockets.Socket(fileno=fd), asked
         self._swept = state["swept"]
 
     @property
@@ -317,11 +316,10 @@ class Keeper:
             return
         if len(self._sockets) >= SOCKETS:
             raise RefusedError("too_many", f"{SOCKETS} sockets are held.")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        if host != "localhost":  # the name of another machine could take long to be found out
-            _numeric(family, host)
+        if host != "localhost" and not sockets.is_address(host):  # a name could take long to be found out
+            raise RefusedError("cannot_listen", f"{host} is no address in numbers.")
         try:
-            held = socket.create_server((host, port), family=family, backlog=BACKLOG)
+            held = sockets.listening(host, port, BACKLOG)
         except OSError as error:
             raise RefusedError(
                 "cannot_listen", f"{asked} cannot be listened on: {error.strerror}.", errno=error.errno or 0
@@ -334,7 +332,7 @@ class Keeper:
         del self._sockets[message["name"]]
         reply()
 
-    def _socket(self, name: str) -> socket.socket:
+    def _socket(self, name: str) -> Socket:
         if name not in self._sockets:
             raise RefusedError("unknown_socket", f"No listening socket {name} is held.")
         return self._sockets[name][0]
@@ -363,7 +361,7 @@ def _order(fds: list[int]) -> dict[str, Any]:
     if os.fstat(fds[0]).st_size > ORDER_LIMIT:
         raise ValueError(f"the order is larger than {ORDER_LIMIT} bytes")
     data = os.pread(fds[0], ORDER_LIMIT, 0)
-    order = json.loads(data)
+    order = notation.loads(data)
     if (
         not isinstance(order, dict)
         or not isinstance(order["env"], dict)
@@ -371,13 +369,6 @@ def _order(fds: list[int]) -> dict[str, Any]:
     ):
         raise TypeError("not an order")
     return order
-
-
-def _numeric(family: int, host: str) -> None:
-    try:
-        socket.inet_pton(family, host)
-    except OSError:
-        raise RefusedError("cannot_listen", f"{host} is no address in numbers.") from None
 
 
 def _text(value: object, empty: bool = False) -> str:

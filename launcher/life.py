@@ -7,7 +7,6 @@ has been reaped, so the pid is always its own.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import signal
@@ -23,7 +22,7 @@ from launcher.protocol import messages
 from launcher.protocol.channel import Channel, ClosedError, FullError, pair
 from launcher.protocol.child import SUBREAPER, Action, in_session
 from launcher.protocol.messages import BadMessageError, Message
-from launcher.protocol.words import Any, NamedTuple
+from launcher.protocol.words import Any, NamedTuple, suppress
 from launcher.record import INSTALLED
 from launcher.system import is_stopped
 
@@ -199,7 +198,7 @@ class Life:
             self._log.close()
             self._log = None
         self._close_channel()
-        with contextlib.suppress(OSError):  # it never made one, or took it away itself
+        with suppress(OSError):  # it never made one, or took it away itself
             os.unlink(self.birth.health_socket)
 
     # -- messages

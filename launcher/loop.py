@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 
@@ -29,6 +28,7 @@ from launcher.poller import Poller, Timer
 from launcher.protocol import child, kin
 from launcher.protocol.lock import HomeLock
 from launcher.protocol.messages import Message
+from launcher.protocol.sockets import Socket
 from launcher.protocol.words import Any
 from launcher.record import parse
 from launcher.replace import BROKEN_CODE, Code, Self, State, descriptors, inherit
@@ -50,7 +50,7 @@ class Launcher:
         settings: Settings,
         home: Home,
         lock: HomeLock,
-        listener: socket.socket,
+        listener: Socket,
         env: Mapping[str, str],
         code: Code,
         say: Callable[[str], None],

@@ -6,10 +6,12 @@ None of these variables may reach a child: it would speak in the launcher's name
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from collections.abc import Mapping
+
+from launcher.protocol import sockets
+from launcher.protocol.sockets import Socket
+from launcher.protocol.words import suppress
 
 FIRST_FD = 3
 PRIVATE = (
@@ -38,10 +40,10 @@ class Notifier:
     def __init__(self, env: Mapping[str, str]) -> None:
         address = env.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket: socket.socket | None = None
+        self._socket: Socket | None = None
         self._last = ""
         if self._address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket = sockets.Socket(sockets.AF_UNIX, sockets.SOCK_DGRAM)
             self._socket.setblocking(False)
 
     def send(self, *lines: str) -> None:
@@ -49,7 +51,7 @@ class Notifier:
         text = "\n".join(lines)
         if self._socket is None or (text == self._last and text != "WATCHDOG=1"):
             return
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self._socket.sendto(text.encode(), self._address)
             if text != "WATCHDOG=1":
                 self._last = text
@@ -68,14 +70,14 @@ def watchdog_period(env: Mapping[str, str], pid: int) -> float | None:
     return int(allowed) / 3e6
 
 
-def inherited_socket(env: Mapping[str, str], pid: int) -> socket.socket | None:
+def inherited_socket(env: Mapping[str, str], pid: int) -> Socket | None:
     """The first listening stream socket that the service manager hands over, when it does."""
     if env.get("LISTEN_PID") != str(pid) or not env.get("LISTEN_FDS", "").isdigit():
         return None
     for fd in range(FIRST_FD, FIRST_FD + min(int(env["LISTEN_FDS"]), 64)):
         os.set_inheritable(fd, False)
-        given = socket.socket(fileno=fd)
-        if given.type == socket.SOCK_STREAM and given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        given = sockets.Socket(fileno=fd)
+        if given.type == sockets.SOCK_STREAM and given.getsockopt(sockets.SOL_SOCKET, sockets.SO_ACCEPTCONN):
             return given
         given.detach()
     return None

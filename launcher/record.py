@@ -9,10 +9,10 @@ remembers of them; what nobody remembers is trusted only as far as there is noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+from launcher.protocol import notation
 from launcher.protocol.words import Any
 
 VERSION = 1
@@ -131,7 +131,8 @@ class Record:
             "clean": self.clean,
             "releases": {name: _entry_body(entry) for name, entry in self.releases.items()},
         }
-        return json.dumps(body, indent=1) + "\n"
+        lines = (f" {notation.dumps(name)}: {notation.dumps(value)}" for name, value in body.items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _entry_body(entry: Entry) -> dict[str, str]:
@@ -141,7 +142,7 @@ def _entry_body(entry: Entry) -> dict[str, str]:
 def parse(text: str) -> Record:
     """The record in `text`; `BadRecordError` when it is anything else than one of ours."""
     try:
-        body = json.loads(text)
+        body = notation.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadRecordError(f"not JSON: {error}") from None
     if not isinstance(body, dict) or body.get("version") != VERSION:

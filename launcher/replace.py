@@ -13,7 +13,6 @@ what is known; too often in a minute, and it is the code before, or the end with
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -22,7 +21,7 @@ from collections.abc import Callable, Mapping
 from launcher.life import spawn
 from launcher.notify import without_private
 from launcher.poller import Poller, Timer
-from launcher.protocol import child
+from launcher.protocol import child, notation
 from launcher.protocol.ring import memory_file
 from launcher.protocol.words import Any, NamedTuple
 
@@ -79,7 +78,7 @@ def command(code: Code, *arguments: str) -> list[str]:
 
 
 def written(state: State) -> int:
-    data = json.dumps(state).encode()
+    data = notation.dumps(state).encode()
     fd = memory_file("att-launcher", len(data))
     os.pwrite(fd, data, 0)
     return fd
@@ -92,7 +91,7 @@ def handed_over(env: dict[str, str] | os._Environ[str]) -> State | None:
         return None
     try:
         fd = int(number)
-        state = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+        state = notation.loads(os.pread(fd, os.fstat(fd).st_size, 0))
         os.close(fd)
     except (OSError, ValueError) as error:
         raise NoStateError(f"the state cannot be read: {error}") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
+
+from launcher.protocol.sockets import Socket
 
 
 def status_text(status: int) -> str:
@@ -16,7 +17,7 @@ def status_text(status: int) -> str:
         return f"signal {-status}"
 
 
-def address_text(listener: socket.socket) -> str:
+def address_text(listener: Socket) -> str:
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return str(name)

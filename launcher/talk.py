@@ -4,7 +4,6 @@ requests for the app, which are the keeper's. Wrong messages are refused, unknow
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 
@@ -13,7 +12,7 @@ from launcher.boot import Boot
 from launcher.home import Home
 from launcher.keeper import REQUESTS, Keeper
 from launcher.life import Life
-from launcher.protocol import messages
+from launcher.protocol import messages, notation
 from launcher.protocol.messages import Message
 from launcher.protocol.words import Any
 from launcher.record import is_release_name
@@ -87,7 +86,7 @@ class Talk:
             return
         life.spoken = True
         welcome = {"type": "welcome", "protocol": version, "boot_id": life.birth.boot_id}
-        life.send(welcome | {"launcher": self._version, "record": json.loads(self._boot.record.dump())})
+        life.send(welcome | {"launcher": self._version, "record": notation.loads(self._boot.record.dump())})
         life.ask_now()
 
     def _stage(self, life: Life, message: Message) -> None:

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import array
 import os
-import socket
 from collections import deque
 from collections.abc import Sequence
 
+from launcher.protocol import sockets
 from launcher.protocol.messages import FD_LIMIT, LIMIT, BadMessageError, Message, decode, encode
+from launcher.protocol.sockets import Socket
 from launcher.protocol.words import Any
 
 QUEUE_LIMIT = 1024
 QUEUED_FDS = 64  # copies of descriptors that wait with their messages
-HAS_SEQPACKET = hasattr(socket, "SOCK_SEQPACKET") and os.uname().sysname != "Darwin"
+SEQPACKET = sockets.SOCK_SEQPACKET if os.uname().sysname != "Darwin" else None
 
 
 class FullError(Exception):
@@ -31,9 +32,10 @@ class ClosedError(Exception):
     """The other side is gone."""
 
 
-def pair(framed: bool = not HAS_SEQPACKET) -> tuple[socket.socket, socket.socket]:
+def pair(framed: bool = SEQPACKET is None) -> tuple[Socket, Socket]:
     """Two connected sockets, close-on-exec."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM if framed else socket.SOCK_SEQPACKET)
+    kind = sockets.SOCK_STREAM if framed or SEQPACKET is None else SEQPACKET
+    return sockets.socketpair(sockets.AF_UNIX, kind)
 
 
 class Channel:
@@ -42,9 +44,9 @@ class Channel:
     `sending` says whether the descriptor must be watched for writing.
     """
 
-    def __init__(self, sock: socket.socket, limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, sock: Socket, limit: int = QUEUE_LIMIT) -> None:
         self.socket = sock
-        self._framed = sock.type & 0xF == socket.SOCK_STREAM
+        self._framed = sock.type & 0xF == sockets.SOCK_STREAM
         self._limit = limit
         self._out: deque[tuple[bytes, list[int]]] = deque()
         self._in = bytearray()
@@ -62,7 +64,7 @@ class Channel:
 
     @classmethod
     def resume(cls, state: dict[str, Any]) -> Channel:
-        channel = cls(socket.socket(fileno=state["fd"]))
+        channel = cls(sockets.Socket(fileno=state["fd"]))
         channel._out.extend((bytes.fromhex(data), list(fds)) for data, fds in state["out"])
         channel._in += bytes.fromhex(state["in"])
         channel._in_fds = list(state["in_fds"])
@@ -97,9 +99,9 @@ class Channel:
         """Send what waits, as far as it goes; ClosedError when the other side is gone."""
         while self._out:
             data, fds = self._out[0]
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+            ancillary = [(sockets.SOL_SOCKET, sockets.SCM_RIGHTS, array.array("i", fds))] if fds else []
             try:
-                sent = self.socket.sendmsg([data], ancillary, getattr(socket, "MSG_NOSIGNAL", 0))
+                sent = self.socket.sendmsg([data], ancillary, sockets.MSG_NOSIGNAL)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -120,25 +122,23 @@ class Channel:
         data, fds, flags = self._take(LIMIT)
         if data is None:
             return None
-        return self._open(data, fds, bool(flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)))
+        return self._open(data, fds, bool(flags & (sockets.MSG_TRUNC | sockets.MSG_CTRUNC)))
 
     def _take(self, size: int) -> tuple[bytes | None, list[int], int]:
-        space = socket.CMSG_SPACE(FD_LIMIT * array.array("i").itemsize)
+        space = sockets.CMSG_SPACE(FD_LIMIT * array.array("i").itemsize)
         try:
-            data, ancillary, flags, _ = self.socket.recvmsg(
-                size, space, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-            )
+            data, ancillary, flags, _ = self.socket.recvmsg(size, space, sockets.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None, [], 0
         except OSError as error:
             raise ClosedError(str(error)) from None
         fds = array.array("i")
         for level, kind, body in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            if level == sockets.SOL_SOCKET and kind == sockets.SCM_RIGHTS:
                 fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
         for fd in fds:
             os.set_inheritable(fd, False)
-        if not data and not fds and not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if not data and not fds and not flags & (sockets.MSG_TRUNC | sockets.MSG_CTRUNC):
             raise ClosedError("end of file")
         return data, list(fds), flags
 
@@ -162,7 +162,7 @@ class Channel:
                 return None
             self._in += more
             self._in_fds += fds
-            if flags & socket.MSG_CTRUNC or len(self._in_fds) > FD_LIMIT:
+            if flags & sockets.MSG_CTRUNC or len(self._in_fds) > FD_LIMIT:
                 raise ClosedError("descriptors were cut off")
 
     def _open(self, data: bytes, fds: list[int], cut: bool) -> tuple[Message, list[int]]:

@@ -11,7 +11,6 @@ the calls, a shell that changes the directory does the same a little slower (`NA
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -20,7 +19,7 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 
-from launcher.protocol.words import Any, NamedTuple
+from launcher.protocol.words import Any, NamedTuple, suppress
 
 RUN_MARK = "ATT_RUN"
 KEEPER_MARK = "ATT_KEEPER"
@@ -74,9 +73,7 @@ def open_output() -> Output:
 def _pipe() -> tuple[int, int]:
     ends = os.pipe()
     if sys.platform == "linux":
-        with contextlib.suppress(
-            OSError
-        ):  # the user's share of pipe memory is used up: the default size works too
+        with suppress(OSError):  # the user's share of pipe memory is used up: the default size works too
             fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return ends
 
@@ -253,7 +250,7 @@ def keep_descriptors() -> None:
     """No process that is started from now on gets a descriptor that this one was born with, but those it is given."""
     for name in os.listdir("/dev/fd"):
         if int(name) > 2:
-            with contextlib.suppress(OSError):  # the one that the list was read from
+            with suppress(OSError):  # the one that the list was read from
                 os.set_inheritable(int(name), False)
 
 

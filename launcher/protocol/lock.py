@@ -6,9 +6,10 @@ refused.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
+
+from launcher.protocol.words import suppress
 
 NAME = "keeper.lock"
 
@@ -33,7 +34,7 @@ class HomeLock:
             pid = _number(os.pread(self._fd, 32, 0))
             os.close(self._fd)
             raise HomeBusyError(home, pid) from None
-        with contextlib.suppress(OSError):  # a full disk must not keep us from running
+        with suppress(OSError):  # a full disk must not keep us from running
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
 

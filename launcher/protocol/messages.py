@@ -73,8 +73,7 @@ answered with the error `unknown_request`). The daemon speaks first.
 
 from __future__ import annotations
 
-import json
-
+from launcher.protocol import notation
 from launcher.protocol.words import Any
 
 VERSION = 1
@@ -106,7 +105,7 @@ class BadMessageError(Exception):
 
 def encode(message: Message) -> bytes:
     """`message` as one packet; BadMessageError when it is too long to be sent."""
-    data = json.dumps(message, separators=(",", ":")).encode()
+    data = notation.dumps(message).encode()
     if len(data) > LIMIT:
         raise BadMessageError(f"{message.get('type')} has {len(data)} bytes, more than {LIMIT}")
     return data
@@ -114,7 +113,7 @@ def encode(message: Message) -> bytes:
 
 def decode(data: bytes) -> Message:
     try:
-        message = json.loads(data)
+        message = notation.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"not JSON: {error}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

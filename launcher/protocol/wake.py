@@ -5,10 +5,9 @@ Ringing twice before the other side looked is one ring; it never blocks.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
-from launcher.protocol.words import Final
+from launcher.protocol.words import Final, suppress
 
 HAS_EVENTFD: Final = hasattr(os, "eventfd")
 
@@ -34,11 +33,11 @@ class Wake:
         return wake
 
     def ring(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it is rung already
+        with suppress(BlockingIOError):  # it is rung already
             os.write(self.ring_fd, (1).to_bytes(8, "little") if self._eventfd else b"\1")
 
     def clear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             os.read(self.fd, 8 if self._eventfd else 65536)
 
     def close(self) -> None:

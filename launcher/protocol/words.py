@@ -1,11 +1,12 @@
-"""The words of `typing` that the launcher uses, without loading it: half a megabyte for the life of a process that is to stay
-small. A type checker sees the real ones.
+"""The words of `typing`, and the one of `contextlib`, that the launcher uses, without loading them: more than half a megabyte for
+the life of a process that is to stay small. A type checker sees the real ones.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import suppress as suppress
     from typing import Any as Any
     from typing import BinaryIO as BinaryIO
     from typing import ClassVar as ClassVar
@@ -41,3 +42,15 @@ else:
 
     class NamedTuple(metaclass=_Tuples):
         """The base of all of them."""
+
+    class suppress:
+        """Goes on after the block when one of these errors ended it."""
+
+        def __init__(self, *errors):
+            self._errors = errors
+
+        def __enter__(self):
+            return None
+
+        def __exit__(self, kind, error, trace):
+            return kind is not None and issubclass(kind, self._errors)

@@ -288,9 +288,8 @@ def _memory(data: bytes) -> int:
 
 JUMPING = (
     "__main__.py",
-    "import os\nimport socket\nimport sys\n",
+    "import os\nimport sys\n",
     """import os
-import socket
 import sys
 import time
 

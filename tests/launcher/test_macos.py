@@ -25,7 +25,7 @@ AS_ON_MACOS = """
 for name in ("pipe2", "eventfd", "memfd_create", "splice", "pidfd_open", "waitid"):
     delattr(os, name)
 for name in ("SOCK_SEQPACKET", "SOCK_CLOEXEC", "SOCK_NONBLOCK", "MSG_NOSIGNAL", "MSG_CMSG_CLOEXEC"):
-    delattr(socket, name)
+    delattr(_socket, name)
 import signal
 del signal.pidfd_send_signal
 spawned = os.posix_spawn
@@ -38,8 +38,8 @@ sys.platform = "darwin"
 """
 TAKEN = (
     "__main__.py",
-    "import os\nimport socket\nimport sys\n",
-    f"import os\nimport socket\nimport sys\n{AS_ON_MACOS}",
+    "import os\nimport sys\n",
+    f"import os\nimport _socket\nimport sys\n{AS_ON_MACOS}",
 )
 # Linux's ps has no -E: the letters that show environments elsewhere are asked for
 PS = ("protocol/kin.py", 'if sys.platform == "darwin" else', "if False else")

@@ -76,7 +76,8 @@ def test_nothing_of_the_app_is_lost_or_doubled_over_ten_changes_of_code(home: Ho
         held = held or descriptors(att.process.pid)
     assert att.get()["pid"] == daemon
     assert alive(app)
-    assert [m["launcher"] for m in att.get()["heard"] if m["type"] == "replaced"] == ["9.9.9", "0.1.0"] * 5
+    told = lambda: [m["launcher"] for m in att.get()["heard"] if m["type"] == "replaced"]  # noqa: E731
+    eventually_sync(lambda: told() == ["9.9.9", "0.1.0"] * 5)
     eventually_sync(lambda: descriptors(att.process.pid) <= held)  # a connection may be about to be closed
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
     finish_and_check(home)

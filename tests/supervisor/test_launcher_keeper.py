@@ -17,6 +17,7 @@ import pytest
 
 from launcher.protocol.channel import Channel, pair
 from launcher.protocol.ring import Acks, RingReader
+from launcher.protocol.sockets import Socket
 from supervisor.errors import (
     CannotListen,
     CommandNotExecutable,
@@ -91,7 +92,7 @@ class Host:
 
     def life(self, name: str, take: Ringful) -> tuple[LauncherKeeper, Link]:
         """A new life of a daemon on the same channel."""
-        link = Link(Channel(self.ours.dup()), lambda message: None, self.gone.set)
+        link = Link(Channel(Socket(fileno=os.dup(self.ours.fileno()))), lambda message: None, self.gone.set)
         return LauncherKeeper(name, lambda _log: take, link), link
 
 

@@ -104,7 +104,7 @@ def test_a_listening_socket_is_descriptor_three_and_nothing_else_comes_along(
         )
         said, trouble, _ = tell(output, program, listening=server.fileno())
     assert said.splitlines()[0] == str(port), trouble
-    if way:
+    if way != "portable":
         assert said.splitlines()[1].startswith("[0, 1, 2, 3, 4")
 
 
@@ -210,9 +210,7 @@ def test_a_large_environment_reaches_it(output: child.Output, way: str) -> None:
     assert said == "1000000\n", trouble
 
 
-def test_an_environment_that_the_system_does_not_take_is_told_as_that(
-    output: child.Output, way: str
-) -> None:
+def test_an_environment_that_the_system_does_not_take_is_told_as_that(output: child.Output, way: str) -> None:
     told = refusal(output, ["ls"], env={**ENV, "HUGE": "x" * (1 << 22)})
     assert told.what == "system"
     assert "too large" in str(told)
