@@ -39,6 +39,7 @@ from att.code.models import (
 )
 from att.code.tree import Node, Tree
 from att.confine import Inside, PathTaken, problem_of
+from att.event.files import Change, changed
 from att.event.log import EventLog
 from att.problems import BadCursor, InvalidRequest, Problem
 from att.project.projects import Projects
@@ -61,8 +62,10 @@ class Code:
         folder = await self._projects.path(ask.project_id)
         data = await aside(_data, ask) if len(ask.content) > LARGE else _data(ask)
         written = await asyncio.to_thread(_write, folder, ask, data)
-        change = "created" if written.created else "modified"
-        await self._tell(ask.project_id, call, change, written.path, etag=written.etag, size=written.size)
+        change: Change = "created" if written.created else "modified"
+        await self._tell(
+            ask.project_id, call, changed(change, [written.path], etag=written.etag, size=written.size)
+        )
         return written
 
     async def delete(self, ask: DeleteFile, call: Call) -> DeletedFile:
@@ -71,15 +74,14 @@ class Code:
         directory = await asyncio.to_thread(
             Inside(folder).remove, ask.path, recursive=ask.recursive, check=check
         )
-        await self._tell(ask.project_id, call, "deleted", ask.path, etag=None, size=None)
+        await self._tell(ask.project_id, call, changed("deleted", [ask.path]))
         return DeletedFile(path=ask.path, directory=directory)
 
     async def move(self, ask: MoveFile, call: Call) -> MovedFile:
         folder = await self._projects.path(ask.project_id)
         moved, etag, size = await asyncio.to_thread(_move, folder, ask)
-        await self._tell(
-            ask.project_id, call, "moved", moved.target, etag=etag, size=size, source=moved.source
-        )
+        told = changed("moved", [moved.target, moved.source], etag=etag, size=size)
+        await self._tell(ask.project_id, call, told)
         return moved
 
     async def search(self, ask: SearchFiles) -> Matches:
@@ -94,11 +96,11 @@ class Code:
 
         return await diff(await self._projects.path(ask.project_id), ask)
 
-    async def _tell(self, project_id: str, call: Call, change: str, path: str, **more: Any) -> None:
+    async def _tell(self, project_id: str, call: Call, told: dict[str, Any]) -> None:
         await self._events.append(
             "code.changed",
             project_id=project_id,
-            payload={"change": change, "path": path, **more},
+            payload=told,
             actor=call.actor,
             request_id=call.request_id,
         )

@@ -9,7 +9,10 @@ TYPES: dict[str, str] = {
     "project.download_progress": "How far a download is.",
     "project.create_failed": "A project could not be made; nothing is left of it.",
     "project.deleted": "A project was forgotten, and its files removed unless they were to be kept.",
-    "code.changed": "Files of a project were written, moved or deleted through ATT; never their content.",
+    "code.changed": "Files of a project were written, moved or deleted through ATT; never their content. "
+    "`change`: `created`, `modified`, `deleted`, `moved`, or of a workflow `applied`, `undone`; "
+    "`paths`: those that differ now (of a move the new one first), up to 200 of `count`; "
+    "`etag` and `size` of a single file that is there now, `run_id` of the workflow, else null.",
     "git.commit": "A commit was made.",
     "git.branch": "A branch was made, switched to, renamed or deleted.",
     "git.pull": "A branch was brought up to that of a remote.",

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from att.catalogue import Call
 from att.confine import Inside
+from att.event.files import changed
 from att.event.log import EventLog
 from att.git.change import kept
 from att.git.errors import EmptyMessage, InvalidMessage
@@ -136,9 +137,9 @@ class Changes:
     async def _change(self, flow: Flow, folder: Path, place: Path, entries: list[Entry]) -> dict[str, Any]:
         async with self._turn(flow.project_id):
             pass  # what the git room began before this run is done, and what comes after is refused
-        changed = await _whole(_apply, Inside(folder), place, entries)
-        await self._tell(flow, "code.changed", {"paths": [entry.path for entry in entries][:200]})
-        return {"changed": changed}
+        made = await _whole(_apply, Inside(folder), place, entries)
+        await self._tell(flow, "code.changed", changed("applied", [entry.path for entry in entries]))
+        return {"changed": made}
 
     async def _test(self, flow: Flow, selection: Selection) -> dict[str, Any]:
         summary, problem = await self._tester(flow, selection)
@@ -152,11 +153,11 @@ class Changes:
 
         async def check(chosen: set[str]) -> None:
             mine = [entry for entry in entries if entry.path in chosen]
-            changed = await asyncio.to_thread(_differing, Inside(folder), mine)
-            if changed:
+            others = await asyncio.to_thread(_differing, Inside(folder), mine)
+            if others:
                 raise FilesChanged(
-                    f"{', '.join(changed[:5])}: changed while the tests ran; what was not tested is not committed.",
-                    paths=changed[:100],
+                    f"{', '.join(others[:5])}: changed while the tests ran; what was not tested is not committed.",
+                    paths=others[:100],
                 )
 
         paths, moment = [entry.path for entry in entries], _moment(flow.created_at)
@@ -169,7 +170,7 @@ class Changes:
         left = await _whole(_restore, Inside(folder), place, entries)
         if uncommitted:
             await committing.refresh(folder, [entry.path for entry in entries])
-        await self._tell(flow, "code.changed", {"paths": [e.path for e in entries][:200], "undone": True})
+        await self._tell(flow, "code.changed", changed("undone", [entry.path for entry in entries]))
         if left:
             await asyncio.to_thread((place / KEEP).touch)
             raise FilesChanged(

@@ -66,13 +66,14 @@ async def test_a_change_whose_tests_pass_is_committed_alone(tmp_path: Path) -> N
         assert run.result["commit"] == place.head
         assert [step.name for step in run.steps] == ["look", "change", "test", "commit", "tell"]
         assert place.git("log", "-1", "--format=%B").strip() == "Do it\n\nWell."
-        changed = set(place.git("show", "--name-only", "--no-renames", "--format=").split())
-        assert changed == {change["path"] for change in ALL}
+        shown = set(place.git("show", "--name-only", "--no-renames", "--format=").split())
+        assert shown == {change["path"] for change in ALL}
         assert place.git("status", "--porcelain").strip() == "A  other.txt"
         assert (place.folder / "bytes").read_bytes() == b"\x00\x01\x02\xff"
         told = await place.bench.rooms.told("code.*", "git.*")
         assert [event.event_type for event in told] == ["code.changed", "git.commit"]
         payload = {"commit": place.head, "branch": "main", "amended": False, "run_id": run.run_id}
+        assert told[0].payload == changed("applied", [each["path"] for each in ALL], run_id=run.run_id)
         assert told[-1].payload == payload  # not the message, which may hold anything
 
 
@@ -103,6 +104,9 @@ def test_a_change_whose_tests_fail_is_undone_to_the_byte(tmp_path: Path, given: 
             assert tree(place.folder) == before
             assert (place.head, place.git("ls-files", "-s")) == (head, index)
             assert place.git("status", "--porcelain") == ""
+            told = [event.payload for event in await place.bench.rooms.told("code.changed")]
+            assert [each["change"] for each in told] == ["applied", "undone"]
+            assert told[1] == {**told[0], "change": "undone"}
 
     whole()
 
