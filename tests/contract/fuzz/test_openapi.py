@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import Enum
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
+from requests import Session
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -84,13 +88,15 @@ class Exploration:
 
     def whole(self) -> None:
         self.world = World(self.daemon)
+        self.line = Session()
+        self.line.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         schema = schemathesis.openapi.from_url(
             f"{self.daemon.url}/api/v1/openapi.json", headers={"Authorization": f"Bearer {self.daemon.token}"}
         )
         operations = [result.ok() for result in schema.get_all_operations()]
-        for operation in operations:
-            for way in Way:
-                self._explore(operation, way)
+        with self.line:
+            for operation in operations:
+                self._explore(operation)
         self._judge(len(operations))
 
     def _judge(self, number: int) -> None:
@@ -108,48 +114,44 @@ class Exploration:
         assert not ok & alone, "a daemon without a launcher changes no release"
         assert len(ok) >= 0.9 * (number - len(alone)), missed
 
-    def _explore(self, operation: Any, way: Way) -> None:
+    def _explore(self, operation: Any) -> None:
+        """What is valid is generated once, and asked in each way that leaves it valid."""
         name = operation.definition.raw["operationId"]
-        mode = GenerationMode.NEGATIVE if way is Way.WRONG else GenerationMode.POSITIVE
-        examples = (4 if way is Way.FREE else EXAMPLES) * self.times
-        if way is Way.FITTING and name in HEAVY:
-            examples = HEAVY[name] * min(self.times, 2)
-        places = {one["name"]: one["in"] for one in operation.definition.raw.get("parameters", [])}
-        streams = _streams(operation)
+        number = EXAMPLES * self.times
+        few = HEAVY[name] * min(self.times, 2) if name in HEAVY else number
+        valid = _generated(operation, GenerationMode.POSITIVE, number)
+        if not valid:
+            self.wrong.append(f"{name}: nothing could be generated")
+        for way, upto in ((Way.FITTING, few), (Way.NAMED, number), (Way.FREE, 4 * self.times)):
+            self._ask_all(operation, way, [_copy(case) for case in valid[:upto]])
+        # it may take nothing, so nothing of it can be wrong
+        self._ask_all(operation, Way.WRONG, _generated(operation, GenerationMode.NEGATIVE, number))
 
-        @seed(20261121)
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def explore(case: Any) -> None:
-            self._prepare(case, name, way, places)
-            if streams and case.query:
-                case.query.pop("format", None)
-            response = case.call(
-                base_url=self.daemon.url,
-                headers={"Authorization": f"Bearer {self.daemon.token}"},
-                timeout=60,
-            )
-            self.reached[name][response.status_code] += 1
-            if case.method != "GET" and response.status_code < 300:
-                self.world.dirty = True
-            too_much = response.status_code == 413  # refused too, before it was looked at
-            case.validate_response(response, checks=CHECKS[:-1] if too_much else CHECKS)
-            if way is Way.FITTING:
-                assert response.status_code != 422, f"it is valid, but: {response.text}"
-
+    def _ask_all(self, operation: Any, way: Way, cases: list[Any]) -> None:
+        name = operation.definition.raw["operationId"]
         try:
-            explore()
-        except Unsatisfiable:
-            if way is not Way.WRONG:  # it takes nothing, so nothing of it can be wrong
-                self.wrong.append(f"{name}: nothing could be generated")
+            for case in cases:
+                self._ask(case, name, way, operation.definition.raw)
         except (Exception, FailureGroup) as fault:
             self.wrong.append(f"{name}, {way.value}: {fault}")
+
+    def _ask(self, case: Any, name: str, way: Way, told: dict[str, Any]) -> None:
+        self._prepare(case, name, way, {one["name"]: one["in"] for one in told.get("parameters", [])})
+        if _streams(told) and case.query:
+            case.query.pop("format", None)
+        response = case.call(
+            base_url=self.daemon.url,
+            session=self.line,
+            headers={"Authorization": f"Bearer {self.daemon.token}"},
+            timeout=60,
+        )
+        self.reached[name][response.status_code] += 1
+        if case.method != "GET" and response.status_code < 300:
+            self.world.touched(case.path_parameters.get("project_id"))
+        too_much = response.status_code == 413  # refused too, before it was looked at
+        case.validate_response(response, checks=CHECKS[:-1] if too_much else CHECKS)
+        if way is Way.FITTING:
+            assert response.status_code != 422, f"it is valid, but: {response.text}"
 
     def _prepare(self, case: Any, name: str, way: Way, places: dict[str, str]) -> None:
         if way is Way.FITTING:
@@ -169,8 +171,44 @@ class Exploration:
 RELEASES_THAT_ARE_READ = ("release.list", "release.status")
 
 
-def _streams(operation: Any) -> bool:
-    answers = operation.definition.raw["responses"].values()
+def _generated(operation: Any, mode: GenerationMode, number: int) -> list[Any]:
+    """The requests of this operation that are generated: the same in each run; none where there can be none."""
+    found: list[Any] = []
+
+    @seed(20261121)
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def generate(case: Any) -> None:
+        found.append(case)
+
+    with suppress(Unsatisfiable):
+        generate()
+    return found
+
+
+def _copy(case: Any) -> Any:
+    """One that can be changed by itself."""
+    body = case.body
+    return case.operation.Case(
+        media_type=case.media_type,
+        path_parameters=deepcopy(case.path_parameters),
+        headers=deepcopy(case.headers),
+        cookies=deepcopy(case.cookies),
+        query=deepcopy(case.query),
+        body=deepcopy(body) if isinstance(body, dict | list) else body,
+        multipart_content_types=case.multipart_content_types,
+        _meta=deepcopy(case.meta),
+    )
+
+
+def _streams(told: dict[str, Any]) -> bool:
+    answers = told["responses"].values()
     return any(kind in STREAMS for answer in answers for kind in answer.get("content", {}))
 
 

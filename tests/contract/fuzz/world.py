@@ -86,6 +86,10 @@ class World:
         if self.maybe("GET", f"/projects/{project}").status == 404:
             self.ask("POST", "/projects", {"path": str(folder)})
 
+    def touched(self, project: object) -> None:
+        """Something about this project was changed; None: about none, so perhaps anything."""
+        self.dirty = self.dirty or project in (None, "held")
+
     def _put_back(self) -> None:
         model = self.daemon.home.parent / "model"
         if not model.exists():
@@ -207,7 +211,7 @@ def _commit(folder: Path, files: dict[str, str] | None = None) -> None:
 
 
 def _repository(folder: Path, files: dict[str, str] | None = None) -> None:
-    git(folder, "init", "-q")
+    git(folder, "init", "-q", "--template=")
     (folder / ".gitignore").write_text(".venv/\n__pycache__/\n.pytest_cache/\n.coverage\nignored\n")
     _commit(folder, files)
 
@@ -221,7 +225,7 @@ def _held(folder: Path, remote: Path) -> None:
     _commit(folder, {"a.txt": "one, ahead\n"})
     git(folder, "switch", "-q", "main")
     _commit(folder, {"b.txt": "two\n", "folder/c.txt": "three\n"})
-    git(folder, "clone", "-q", "--bare", ".", str(remote))
+    git(folder, "clone", "-q", "--bare", "--template=", ".", str(remote))
     git(remote, "branch", "-D", "ahead")
     git(folder, "remote", "add", "origin", "../held-remote.git")
     git(folder, "fetch", "-q")
