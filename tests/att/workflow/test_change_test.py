@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from att.confine_errors import FileMissing, GitInternals, NotAFile, PathOutsideProject
+from att.event.files import changed
 from att.git.errors import BranchExists, DetachedHead, EmptyMessage, InvalidBranch, NotARepository
 from att.problems import Problem
 from att.workflow.errors import FilesDirty, InvalidChange, NothingToChange, PatchRefused
