@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from att import plain
 from att.catalogue import Scope
 from att.config import BadSettings
 
@@ -121,7 +122,7 @@ def _key_id(digest: bytes) -> str:
 def read_token(file: Path) -> str:
     """The token of the file. `BadSettings` when there is none, it is not ours alone, or it holds something else."""
     try:
-        with file.open("rb") as opened:
+        with plain.opened(file) as opened:
             about = os.fstat(opened.fileno())
             text = opened.read(1024).decode("ascii", "replace").strip()
     except OSError as error:

@@ -30,6 +30,7 @@ from pydantic import (
     model_validator,
 )
 
+from att import plain
 from att.problems import Problem
 
 EXIT_CONFIG = 78
@@ -327,8 +328,7 @@ def warnings(settings: Settings) -> list[str]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as opened:
-            return tomllib.load(opened)
+        return tomllib.loads(plain.text(file))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

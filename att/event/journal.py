@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import structlog
 from sqlalchemy import Connection
 
+from att import plain
 from att.event.log import record
 from att.event.models import Outcome
 from att.problems import Problem
@@ -80,7 +81,7 @@ class Journal:
 def read(path: Path, position: Position) -> tuple[bytes, Position]:
     """Whole lines after the position, and the position where they begin."""
     try:
-        with path.open("rb") as file:
+        with plain.opened(path) as file:
             found = os.fstat(file.fileno())
             if (found.st_ino, True) != (position.inode, found.st_size >= position.offset):
                 position = position._replace(inode=found.st_ino, offset=0)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from att import plain
 from att.release import recipe
 from att.release.disk import Disk, replace_file, sync_folder, write_file
 from att.release.pruning import OnDisk
@@ -47,7 +48,7 @@ class Shelf:
         if not is_name(release) or release == INSTALLED:
             return None
         try:
-            with (self.place(release) / recipe.DESCRIPTION).open("rb") as file:
+            with plain.opened(self.place(release) / recipe.DESCRIPTION) as file:
                 body = json.loads(file.read(SMALL))
         except (OSError, ValueError, RecursionError):
             return None
@@ -92,7 +93,7 @@ class Shelf:
     def record(self) -> BootRecord | None:
         """The launcher's record; None when there is none yet. ValueError when it cannot be understood."""
         try:
-            with (self.home / "boot.json").open("rb") as file:
+            with plain.opened(self.home / "boot.json") as file:
                 return parse(file.read(SMALL))
         except FileNotFoundError:
             return None
@@ -100,7 +101,7 @@ class Shelf:
     def journal(self) -> list[dict[str, Any]]:
         """The newest entries of the launcher's journal, oldest first."""
         try:
-            with (self.home / "launcher.ndjson").open("rb") as file:
+            with plain.opened(self.home / "launcher.ndjson") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - TAIL))
                 lines = file.read(TAIL).split(b"\n")

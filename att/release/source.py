@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Event
 from typing import ParamSpec, TypeVar
 
+from att import plain
 from att.release import errors, recipe
 from att.release.disk import Disk, write_file
 
@@ -255,7 +256,7 @@ def walk(folder: Path, ignored: Collection[str]) -> list[str]:
 
 def _content(path: Path) -> bytes | None:
     try:
-        return path.read_bytes() if path.stat().st_size <= LARGEST else None
+        return plain.content(path, LARGEST)
     except OSError:
         return None
 

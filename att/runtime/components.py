@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from att import plain
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
 
 _NAME = re.compile(rb"""\bname\s*[=:]\s*["']([\w.\-/]+)["']""")
 _GROUPS = re.compile(r"^\[(?:nat|aiq)\.(?:components|plugins|front_ends|evaluators)\]", re.MULTILINE)
 _MOST_FILES = 5000
+_LARGEST = 4 << 20
 _SKIPPED = frozenset({".venv", ".venv.before", ".git", "node_modules", "__pycache__", "build", "dist"})
 
 
@@ -28,7 +30,7 @@ def suspects(environment: Environment, project: Path, config: NatConfig) -> dict
         if not missing:
             break
         try:
-            content = path.read_bytes()
+            content = plain.content(path, _LARGEST)
         except OSError:
             continue
         if b"name" in content:
@@ -58,7 +60,10 @@ def _plugins(site: Path) -> Iterable[Path]:
     for entry_points in site.glob("*.dist-info/entry_points.txt"):
         if "nvidia_nat" in entry_points.parent.name:
             continue  # its code lies below `nat`
-        text = entry_points.read_text("utf-8", "replace")
+        try:
+            text = plain.content(entry_points, _LARGEST).decode("utf-8", "replace")
+        except OSError:
+            continue
         if not _GROUPS.search(text):
             continue
         for module in re.findall(r"^\s*[\w.\-]+\s*=\s*([A-Za-z_]\w*)", text, re.MULTILINE):

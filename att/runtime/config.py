@@ -7,12 +7,14 @@ A config may name a `base`, which it is laid over.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from att import plain
 from att.runtime.errors import InvalidYaml, NoConfig
 
 USUAL = ("config.yml", "config.yaml", "configs/config.yml", "configs/config.yaml")
@@ -89,7 +91,7 @@ def _top_level(project: Path) -> Iterator[Path]:
 
 def _looks_like_one(path: Path) -> bool:
     try:
-        text = path.read_text("utf-8", "replace")[:MOST]
+        text = plain.content(path, MOST).decode("utf-8", "replace")
     except OSError:
         return False
     return bool(re.search(r"^workflow\s*:", text, re.MULTILINE) and "_type" in text)
@@ -119,11 +121,13 @@ def _load(path: Path, environ: Mapping[str, str], unset: list[str], seen: tuple[
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        raw = plain.content(path, MOST)
     except OSError as fault:
+        if fault.errno == errno.EFBIG:
+            raise InvalidYaml(
+                f"{path.name} is larger than {MOST} bytes", file=str(path), line=1, column=1
+            ) from None
         raise NoConfig(f"{path.name} cannot be read: {fault.strerror}", looked_for=[path.name]) from None
-    if len(raw) > MOST:
-        raise InvalidYaml(f"{path.name} is larger than {MOST} bytes", file=str(path), line=1, column=1)
     try:
         return raw.decode()
     except UnicodeDecodeError as fault:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from att import plain
 from att.runtime import nat
 from att.runtime.recipe import FOLDER
 
@@ -133,7 +134,7 @@ def finish(folder: Path, *, digest: str, source: str, built_at: str) -> None:
 
 def _stamp(folder: Path) -> dict[str, object] | None:
     try:
-        found = json.loads((folder / STAMP).read_text("utf-8"))
+        found = json.loads(plain.text(folder / STAMP))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -141,7 +142,7 @@ def _stamp(folder: Path) -> dict[str, object] | None:
 
 def _python_version(folder: Path) -> str:
     try:
-        text = (folder / "pyvenv.cfg").read_text("utf-8", "replace")
+        text = plain.content(folder / "pyvenv.cfg", plain.SETTINGS).decode("utf-8", "replace")
     except OSError:
         return ""
     values = dict(

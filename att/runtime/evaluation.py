@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from att import shortrun
+from att import plain, shortrun
 from att.runtime import disk, truth
 from att.runtime.config import NatConfig
 from att.runtime.environment import Environment
@@ -156,6 +156,6 @@ def _scores(into: Path, files: Mapping[str, int]) -> dict[str, float]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(plain.content(path, MOST_JSON))
     except (OSError, ValueError):
         return None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from att import shortrun
+from att import plain, shortrun
 from att.runtime import (
     command,
     components,
@@ -68,7 +68,7 @@ class Ready:
 def read_settings(folder: Path) -> RuntimeSettings:
     """What the project's att.toml says; the defaults when there is none."""
     try:
-        text = (folder / FILE).read_text("utf-8")
+        text = plain.text(folder / FILE)
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as fault:

@@ -23,12 +23,15 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from att import plain
 from att.runtime import nat
 from att.runtime.config import NatConfig
 from att.runtime.errors import EnvironmentBuildFailed, InvalidSettings
 from att.runtime.settings import EnvironmentSettings
 
 FOLDER = ".venv"
+MOST = 64 << 20
+"""Bytes of a file that says what is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +102,25 @@ def gather(folder: Path) -> Inputs:
     """Read the files that count."""
     pyproject = folder / "pyproject.toml"
     document: dict[str, Any] = {}
-    if pyproject.is_file():
+    if pyproject.exists():
         try:
-            document = tomllib.loads(pyproject.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            document = tomllib.loads(plain.text(pyproject, MOST))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
             raise EnvironmentBuildFailed(f"pyproject.toml cannot be read: {fault}") from None
     lock = folder / "uv.lock"
     requirements = {
-        name: (folder / name).read_bytes()
+        name: _bytes(folder / name)
         for name in ("requirements.lock", "requirements.txt")
         if (folder / name).is_file()
     }
-    return Inputs(folder, document, lock.read_bytes() if lock.is_file() else None, requirements)
+    return Inputs(folder, document, _bytes(lock) if lock.is_file() else None, requirements)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return plain.content(path, MOST)
+    except OSError as fault:
+        raise EnvironmentBuildFailed(f"{path.name} cannot be read: {fault}") from None
 
 
 def write(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from att import plain
 from att.runtime.errors import SecretMissing
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
@@ -41,7 +42,7 @@ def _look_up(variable: str, kind: str, name: str, environ: Mapping[str, str], ba
         return environ[name]
     path = base / Path(name).expanduser()
     try:
-        with path.open("rb") as file:
+        with plain.opened(path) as file:
             content = file.read(_MOST + 1)
         if len(content) > _MOST:
             raise SecretMissing(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from att import shortrun
+from att import plain, shortrun
 from att.confine import Inside
 from att.problems import Conflict, NotFound
 from att.runtime import environment, secrets
@@ -111,7 +111,7 @@ async def prepare(
 
 def read_settings(folder: Path) -> TestSettings:
     try:
-        text = (folder / FILE).read_text("utf-8")
+        text = plain.text(folder / FILE)
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as fault:

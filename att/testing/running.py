@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from att import shortrun
+from att import plain, shortrun
 from att.store.times import now
 from att.testing import coverage, jsonreport, junit, verdict, words
 from att.testing.errors import MalformedReport, ReportMissing, TestCommandNotFound
@@ -258,7 +258,7 @@ def _empty(folder: Path) -> None:
 
 def _content(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with plain.opened(path) as file:
             data = file.read(MOST_REPORT + 1)
     except OSError:
         return None
