@@ -6,7 +6,7 @@ root is refused (`path_outside_project`). So nothing that is exchanged meanwhile
 out: every step is taken from a directory that was reached inside. (`openat2` would do the same with fewer calls, but
 refuses absolute links that stay inside, and is not everywhere; one way for all systems is easier to trust.)
 
-A write is whole or not at all: a file beside the target, synced, renamed over it, and the directory synced. Two writers of
+A write is whole or not at all (`att.confine_put`). Two writers of
 one file stand in line from the look at its present state to the rename, so `check` decides on what is really replaced.
 Nothing below a directory `.git` is written, moved or deleted here: that is git's own.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 import threading
@@ -37,10 +36,9 @@ from att.confine_errors import (
     problem_of,
     told,
 )
+from att.confine_put import TEMPORARY, put
 from att.confine_walk import Spot, Walk, is_git, not_git, parts_of
 
-TEMPORARY = ".att-writing-"
-"""What the names of files that are being written begin with."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOCKS = [threading.Lock() for _ in range(64)]
 
@@ -191,30 +189,7 @@ def _check_open(spot: Spot, relative: str, check: Check) -> None:
 
 
 def _put(spot: Spot, data: bytes, mode: int | None, exclusive: bool) -> os.stat_result:
-    """Write beside the target and exchange the two."""
-    beside = f"{TEMPORARY}{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(beside, flags, 0o666 if mode is None else 0o600, dir_fd=spot.folder)
-    try:
-        try:
-            if mode is not None:
-                os.fchmod(descriptor, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-            found = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        if exclusive:
-            os.link(beside, spot.name, src_dir_fd=spot.folder, dst_dir_fd=spot.folder)
-            os.unlink(beside, dir_fd=spot.folder)
-        else:
-            os.replace(beside, spot.name, src_dir_fd=spot.folder, dst_dir_fd=spot.folder)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=spot.folder)
-        raise
+    found = put(spot.folder, spot.name, data, mode, exclusive)
     for folder in {spot.folder, *(above for above, _ in spot.made)}:
         _sync(folder)
     return found
