@@ -18,6 +18,7 @@ import structlog
 from att.catalogue import Call
 from att.deploy import files, pruning, rows, settings, watch_rows
 from att.deploy.building import Builder
+from att.deploy.engine import Engine
 from att.deploy.errors import (
     AlreadyDeployed,
     ArtefactNotFound,
@@ -74,6 +75,7 @@ class Deploys:
     ) -> None:
         self.builder = Builder(home, store, environ)
         self._store, self._projects, self._runtime, self._runs = store, projects, runtime, runs
+        self._engine = Engine(environ)
         self._watching = Watching(store, events, self._go_back)
         self._record = Record(store, runtime, self._watching.begin)
         runs.register(BUILD, self._work_build, resume=False, exclusive=GROUP)
@@ -130,7 +132,9 @@ class Deploys:
 
     async def build(self, ask: BuildArtefact, call: Call) -> Run:
         await self._projects.path(ask.project_id)
-        wish = {"revision": ask.revision, "rebuild": ask.rebuild}
+        if ask.image:
+            await self._engine.find()
+        wish = {"revision": ask.revision, "rebuild": ask.rebuild, "image": ask.image}
         return await self._begin(BUILD, ask.project_id, call, wish, ask.wait)
 
     async def run(self, ask: RunDeploy, call: Call) -> Run:
@@ -207,8 +211,18 @@ class Deploys:
 
     async def _work_build(self, flow: Flow) -> dict[str, Any]:
         artefact = await self._build(flow, flow.step)
+        if flow.input.get("image"):
+            await flow.step("image", lambda: self._image(flow, artefact))
+            artefact = await self._chosen(flow.project_id, artefact.artefact_id) or artefact
         await self._prune(flow.project_id)
         return {"artefact": artefact.model_dump()}
+
+    async def _image(self, flow: Flow, artefact: Artefact) -> dict[str, Any]:
+        place = self.builder.folder(artefact.project_id, artefact.artefact_id) / FILES
+        scratch = self.builder.scratch(artefact.project_id)
+        name = await self._engine.build(artefact, place, scratch, flow.report)
+        await self._store.write(rows.add_image(artefact.artefact_id, name))
+        return {"image": name}
 
     async def _build(
         self, flow: Flow, step: Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]

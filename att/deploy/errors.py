@@ -74,3 +74,15 @@ class TooLarge(Problem):
 class ArtefactFolderUnusable(Problem):
     code, status, title = "artefact_folder_unusable", 503, "The folder for artefacts cannot be used"
     hint = "Check the owner and the permissions of ATT_HOME/artefacts."
+
+
+class DockerUnavailable(Problem):
+    code, status, title = "docker_unavailable", 503, "There is no engine for images"
+    hint = "Install Docker or Podman and start it, or build without `image`: ATT itself needs neither."
+
+
+class ImageFailed(Problem):
+    """Raised with the last `lines` of the engine."""
+
+    code, status, title = "image_failed", 422, "The image could not be built"
+    hint = "The lines are the engine's own; the artefact is there, and can be deployed without an image."

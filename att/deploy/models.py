@@ -32,6 +32,9 @@ class BuildArtefact(_Ask):
     rebuild: Annotated[
         bool, Field(description="Build anew even when there is an artefact of the same content.")
     ] = False
+    image: Annotated[
+        bool, Field(description="Make an image of it too, by Docker or Podman, where there is an engine.")
+    ] = False
     wait: Wait = 0
 
 
@@ -83,6 +86,7 @@ class Artefact(BaseModel):
     nat_version: str | None = None
     packages: int = 0
     good: bool = False
+    image: Annotated[str | None, Field(description="Its image's name, when one was made.")] = None
 
 
 class Deploy(BaseModel):

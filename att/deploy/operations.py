@@ -33,7 +33,7 @@ BEGINS = (errors.DeployUnderWay, DirectoryMissing, RunsStopping)
     "/projects/{project_id}/deploy/build",
     effect=Effect.WRITE,
     status=202,
-    errors=BEGINS,
+    errors=(*BEGINS, errors.DockerUnavailable),
     progress="workflow.status",
 )
 async def build(ask: BuildArtefact, call: Call, deploys: Deploys) -> Run:
@@ -41,6 +41,9 @@ async def build(ask: BuildArtefact, call: Call, deploys: Deploys) -> Run:
 
     Answers with the run that does it. Its problem tells what was wrong: an invalid config, an environment that cannot be built,
     `revision_not_found`, `artefact_too_large`. The same content again is answered with the artefact that is there.
+
+    With `image` an image is made of it too, which runs the same files with the same packages: `docker_unavailable` without an
+    engine, `image_failed` in the run when that goes wrong; the artefact is there nevertheless.
     """
     return await deploys.build(ask, call)
 

@@ -32,6 +32,19 @@ def add_artefact(artefact: Artefact, details: Mapping[str, Any], note: Note) -> 
     return work
 
 
+def add_image(artefact_id: str, name: str) -> Callable[[Connection], None]:
+    """There is an image of it."""
+
+    def work(connection: Connection) -> None:
+        own = artefacts.c.id == artefact_id
+        details = json.loads(connection.execute(select(artefacts.c.details).where(own)).scalar() or "{}")
+        if "artefact" in details:
+            told = {**details, "artefact": {**details["artefact"], "image": name}}
+            connection.execute(update(artefacts).where(own).values(details=json.dumps(told)))
+
+    return work
+
+
 def forget_artefacts(ids: Sequence[str]) -> Callable[[Connection], None]:
     def work(connection: Connection) -> None:
         connection.execute(delete(artefacts).where(artefacts.c.id.in_(ids)))

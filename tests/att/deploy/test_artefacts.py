@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from att.deploy import files, pruning
@@ -190,6 +190,7 @@ names = st.text("ab.", min_size=1, max_size=3).filter(lambda name: name.strip(".
 trees = st.dictionaries(names, st.binary(max_size=20), min_size=1, max_size=6)
 
 
+@settings(deadline=None)  # it writes files, and the disk has its moments
 @given(tree=trees, changed=st.binary(max_size=20))
 def test_every_change_of_a_file_is_seen_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes], changed: bytes
