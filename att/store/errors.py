@@ -57,6 +57,7 @@ class StoreClosed(Unavailable):
 
 def problem_of(error: BaseException, where: str) -> Problem | None:
     """The typed problem behind a driver's exception; None when it is a fault of the program."""
+    lost = getattr(error, "connection_invalidated", False)
     error = getattr(error, "orig", None) or error  # SQLAlchemy keeps the driver's own there
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, where)
@@ -68,7 +69,7 @@ def problem_of(error: BaseException, where: str) -> Problem | None:
     if isinstance(error, OSError):
         kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else DatabaseUnreachable
         return kind(f"{where}: {error.strerror or error}.")
-    return None
+    return DatabaseUnreachable(f"The connection to {where} was lost.") if lost else None
 
 
 _SQLITE: dict[int, tuple[type[Problem], str]] = {

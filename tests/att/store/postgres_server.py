@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 
@@ -71,6 +72,21 @@ def away(url: str) -> Iterator[None]:
         yield
     finally:
         begin(programs, folder, user)
+
+
+@contextmanager
+def frozen(url: str) -> Iterator[None]:
+    """The server is there and answers nothing, as behind a network that loses everything."""
+    folder = Path(url.rpartition("host=")[2])
+    first = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    processes = [first, *first.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
 
 
 def call(command: list[str | Path], user: str | None) -> None:

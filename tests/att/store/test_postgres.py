@@ -30,7 +30,7 @@ from att.store.facts import fact, set_fact
 from att.store.store import open_store
 from att.store.tables import SCHEMA, events, meta, tokens
 from tests.att.rooms import CALL, Rooms, on_a_loop
-from tests.att.store.postgres_server import database, server
+from tests.att.store.postgres_server import database, frozen, server
 
 pytestmark = pytest.mark.service
 EVENT = {"event_type": "a.b", "payload": "{}", "timestamp": "2026", "actor": "x", "outcome": "ok"}
@@ -126,17 +126,20 @@ async def test_the_victim_of_a_deadlock_is_a_problem_and_afterwards_all_goes_on(
     store = await open_store(url)
     other = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
     async with other.connect() as connection:
+        await connection.execute(text("SET deadlock_timeout = '60s'"))  # ours sees it first
         await connection.execute(text("LOCK TABLE meta"))
-        waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
 
         def cross(ours: Connection) -> None:
             ours.execute(text("LOCK TABLE events"))
+            while not ours.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).scalar():
+                pass  # each look waits for the server
             ours.execute(text("LOCK TABLE meta"))
 
         writing = asyncio.ensure_future(store.write(cross))
-        while not (await connection.execute(waits)).scalar():
-            pass  # each look waits for the server
-        await connection.execute(text("LOCK TABLE events"))  # given when ours is undone, who waited first
+        held = text("SELECT 1 FROM pg_locks WHERE relation = 'events'::regclass AND mode LIKE 'AccessExcl%'")
+        while not (await connection.execute(held)).scalar():
+            pass
+        await connection.execute(text("LOCK TABLE events"))  # given when ours is undone
         with pytest.raises(DatabaseLocked):
             await writing
     await other.dispose()
@@ -163,6 +166,30 @@ async def test_a_lost_connection_is_a_problem_and_the_next_write_finds_another(
             await house.store.write(end_all)
         await house.events.append("a.b")
         assert len((await house.events.page(ListEvents())).events) == 2
+
+
+@on_a_loop
+async def test_a_server_that_answers_no_more_is_a_problem_and_is_used_when_it_does_again(url: str) -> None:
+    store = await open_store(url, busy_timeout=0.3)
+    await store.read(lambda c: fact(c, "a"))
+    asked = [store.read(lambda c: fact(c, "a")) for _ in range(6)]  # more than there are connections
+    asked += [store.write(lambda c: set_fact(c, "a", 1)) for _ in range(3)]
+    with frozen(url):
+        answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 30)
+    assert {type(answer) for answer in answers} == {DatabaseUnreachable}
+    await store.write(lambda c: set_fact(c, "a", 2))
+    assert await store.read(lambda c: fact(c, "a")) == 2
+    await store.aclose()
+
+
+@on_a_loop
+async def test_a_statement_without_an_end_is_undone_and_holds_nobody_up(url: str) -> None:
+    store = await open_store(url, busy_timeout=0.5)
+    for ask in (store.read, store.write):
+        with pytest.raises(DatabaseLocked):
+            await asyncio.wait_for(ask(lambda c: c.execute(text("SELECT pg_sleep(600)")).scalar()), 20)
+    await store.write(lambda c: set_fact(c, "a", 2))
+    await store.aclose()
 
 
 @on_a_loop
