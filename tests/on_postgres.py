@@ -2,11 +2,12 @@
 
 One server for the session, and a fresh database for each file `att.db` that a test would have made: whoever comes back to the
 same home finds the same database. Both daemons of their own and rooms inside the tests' process are served. Tests that look into
-the file itself have nothing to look at then and fail.
+the file itself, or start a program of their own to kill it, have nothing to look at then and fail.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +35,7 @@ def url_of(file: Path) -> str:
 
 async def _open(where: str, *, busy_timeout: float = 10.0, waiting_limit: int = 10_000) -> Store:
     url = url_of(Path(where))
+    await asyncio.to_thread(Path(where).parent.mkdir, parents=True, exist_ok=True)  # SQLite makes it as well
     return await PostgresStore.open(url, busy_timeout=busy_timeout, waiting_limit=waiting_limit)
 
 
