@@ -103,7 +103,21 @@ class Shelf:
             )
         if wanted in here and not there:
             await git(bare.folder, "symbolic-ref", "HEAD", f"refs/heads/{wanted}")
-        await _follow(folder, bare.folder, {head, wanted} & here.keys())
+        await self.follow(bare, folder, {head, wanted} & here.keys())
+
+    async def follow(self, bare: Bare, folder: Path, names: Collection[str]) -> None:
+        """Let branches that follow none follow those of the forge, when it is the project's `origin`."""
+        if await work.origin(folder) != str(bare.folder):
+            return
+        for name in sorted((await work.tips(bare.folder)).keys() & set(names)):
+            if (await git(folder, "config", f"branch.{name}.merge", check=False)).code == 0:
+                continue
+            spec = f"+refs/heads/{name}:refs/remotes/origin/{name}"
+            words = ("fetch", "--quiet", "--no-tags", "origin", spec)
+            await git(folder, *words, check=False, protocols=_FILE)
+            await git(
+                folder, "branch", "--quiet", f"--set-upstream-to=origin/{name}", "--", name, check=False
+            )
 
     def clear(self, gone: Callable[[Path], bool]) -> bool:
         """Remove those whose project's folder is `gone`; False when not all of it could be removed."""
@@ -151,18 +165,6 @@ async def _first_branch(folder: Path) -> str:
     here = await work.tips(folder)
     on = (await git(folder, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)).text.strip()
     return next((name for name in ("main", "master", "dev", on) if name in here), "main")
-
-
-async def _follow(folder: Path, bare: Path, names: Collection[str]) -> None:
-    """Let branches that follow none follow those of the forge, when it is the project's `origin`."""
-    if await work.origin(folder) != str(bare):
-        return
-    for name in sorted((await work.tips(bare)).keys() & set(names)):
-        if (await git(folder, "config", f"branch.{name}.merge", check=False)).code == 0:
-            continue
-        words = ("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{name}:refs/remotes/origin/{name}")
-        await git(folder, *words, check=False, protocols=_FILE)
-        await git(folder, "branch", "--quiet", f"--set-upstream-to=origin/{name}", "--", name, check=False)
 
 
 def _clear(path: Path) -> None:

@@ -108,7 +108,11 @@ class Forges:
         if (settings.git.forge or self._options.kind) == "github":
             return None
         async with self._locks.setdefault(project_id, asyncio.Lock()):
-            return str((await self._shelf.make(project, None)).folder)
+            bare, folder = await self._shelf.make(project, None), Path(project.path)
+            await self._shelf.follow(
+                bare, folder, await work.tips(folder)
+            )  # it may have been its remote before
+        return str(bare.folder)
 
     def _local(self, project: Project, remote: str | None) -> Local:
         lock = self._locks.setdefault(project.id, asyncio.Lock())

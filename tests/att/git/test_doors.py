@@ -77,7 +77,13 @@ def test_a_project_becomes_a_repository_with_branches_at_both_doors(
     refused(ask("POST", "add", path=["../../token"]), 403, "path_outside_project")
     refused(daemon.ask("GET", "/projects/nobody/git/status"), 404, "project_not_found")
     events = daemon.ask("GET", "/projects/app/events?type=git.*&order=oldest").json["events"]
-    assert [event["event_type"] for event in events] == ["git.commit", "git.commit", "git.branch", "git.remote", "git.push"]
+    assert [event["event_type"] for event in events] == [
+        "git.commit",
+        "git.commit",
+        "git.branch",
+        "git.remote",
+        "git.push",
+    ]
     assert "body" not in json.dumps(events)
 
 

@@ -116,6 +116,19 @@ async def test_after_the_first_pull_request_pull_and_status_work_on_both_branche
 
 
 @on_a_loop
+async def test_a_remote_that_was_removed_is_taken_up_again_with_all_that_followed_it(tmp_path: Path) -> None:
+    async with yard(tmp_path) as y:
+        await y.push()
+        git(y.folder, "remote", "remove", "origin")
+        git(y.folder, "checkout", "-q", "-b", "feature")
+        y.commit("work")
+        pushed = await y.push()
+        assert (pushed.remote_made, pushed.upstream) == (True, "origin/feature")
+        git(y.folder, "checkout", "-q", "main")
+        assert (await y.status()).upstream == "origin/main"
+
+
+@on_a_loop
 async def test_a_branch_that_follows_another_place_goes_on_following_it(tmp_path: Path) -> None:
     async with yard(tmp_path) as y:
         git(y.folder, "checkout", "-q", "-b", "feature", "--track", "main")
