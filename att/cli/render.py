@@ -21,6 +21,7 @@ _CONTROL = re.compile(
 _GOOD = frozenset({"running", "healthy", "ok", "ready", "true", "yes"})
 _BAD = frozenset({"failed", "unhealthy", "error", "broken", "false", "refused"})
 _WAITING = frozenset({"starting", "stopping", "backoff", "building", "degraded", "stale", "warning"})
+LINE = 80  # characters of a thing within a thing; a longer one is shown field by field
 CELL = 160  # characters of a cell of a table
 MORE = " …"
 _LEVELS = {"error": "31", "critical": "31;1", "warning": "33", "debug": "2"}
@@ -121,12 +122,16 @@ class Screen:
         """One thing: what is null or empty is left out."""
         told = {k: v for k, v in thing.items() if v not in (None, [], {}, "")}
         tables = {k: v for k, v in told.items() if _is_table(v)}
-        plain = {k: v for k, v in told.items() if k not in tables}
+        inner = {k: v for k, v in told.items() if isinstance(v, dict) and len(value_text(k, v)) > LINE}
+        plain = {k: v for k, v in told.items() if k not in tables and k not in inner}
         width = max((len(label(k)) for k in plain), default=0)
         for key, value in plain.items():
             text = value_text(key, value)
             shown = f"\n{indent}{' ' * (width + 2)}".join(text.split("\n"))
             self.print(f"{indent}{label(key):<{width}}  {self._coloured(text, shown)}")
+        for key, each in inner.items():
+            self.print(f"{indent}{label(key)}:")
+            self.fields(each, f"{indent}  ")
         for key, rows in tables.items():
             self.print(f"{indent}{label(key)}:")
             if any("\n" in str(value) for row in rows for value in row.values()):

@@ -50,6 +50,20 @@ def test_a_cell_is_one_line_and_not_an_endless_one() -> None:
     assert shown(page) == "id  text\na   one\nb   two …\n"
 
 
+def test_a_long_thing_inside_a_thing_is_shown_field_by_field() -> None:
+    told = shown(
+        {
+            "branch": "main",
+            "counts": {"failed": 0},
+            "commit": {"id": "a" * 80, "parents": [], "message": "one\ntwo"},
+        }
+    )
+    assert (
+        told
+        == f'branch  main\ncounts  {{"failed": 0}}\ncommit:\n  id       {"a" * 80}\n  message  one\n           two\n'
+    )
+
+
 def test_texts_of_several_lines_inside_a_thing_are_shown_whole() -> None:
     told = shown(
         {
