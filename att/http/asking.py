@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -61,7 +62,12 @@ class Asking:
         )
         self._headers = tuple((names[name], header) for name, header in headers_of(operation.input).items())
         self.takes_body = bool(self._body)
-        self._gate = _gate(operation) if self._body else None
+        self._operation = operation
+
+    @cached_property
+    def _gate(self) -> SchemaValidator:
+        """Made for the first body that comes: a start would pay for that of every operation."""
+        return _gate(self._operation)
 
     def read(
         self,
@@ -82,7 +88,7 @@ class Asking:
                 faults.append(_fault(name, "path", "This is not plain text in UTF-8."))
         if body:
             self._take_body(body, values, faults)
-        elif self._gate is not None:
+        elif self.takes_body:
             self._check_body(b"{}", faults)
         if self._headers and headers is not None:
             self._take_headers(headers, values, faults)
@@ -142,7 +148,7 @@ class Asking:
                 _fault(where, "body", _TOO_LARGE) for where in islice(_uncountable(data, ""), MOST_FAULTS)
             )
         unknown = sorted(islice((name for name in data if name not in self._body), MOST_FAULTS))
-        if self._gate is None or len(unknown) == MOST_FAULTS:  # of a million, the gate would tell a million
+        if not self.takes_body or len(unknown) == MOST_FAULTS:  # of a million, the gate would tell a million
             faults.extend(_fault(name, "body", _UNKNOWN) for name in unknown)
         if len(unknown) == MOST_FAULTS:
             raise invalid(faults)
@@ -150,7 +156,7 @@ class Asking:
         values.update((name, value) for name, value in data.items() if name in self._body)
 
     def _check_body(self, raw: bytes, faults: list[Fault]) -> None:
-        if self._gate is not None:
+        if self.takes_body:
             try:
                 self._gate.validate_json(raw)
             except ValidationError as error:
@@ -187,7 +193,7 @@ def _gate(operation: Operation) -> SchemaValidator:
     for name in operation.body_fields:
         info = operation.input.model_fields[name]
         parts[name] = (Any if name in own else info.annotation, info)
-    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=False)
     gate = create_model(f"{operation.input.__name__}Body", __config__=config, **parts)
     validator = gate.__pydantic_validator__
     if not isinstance(validator, SchemaValidator):

@@ -49,7 +49,7 @@ class Keeping(Fake):
         order = {
             "run_id": run_id,
             "number": 1,
-            "keeper": "test-home",
+            "keeper": os.environ["ATT_HOME"],
             "command": command,
             "cwd": HOME,
             "log": "app",
@@ -68,7 +68,7 @@ class Keeping(Fake):
         ring, acks, bell, self.room = fds
         self.ring, self.acks = RingReader(ring), Acks(acks, write=True)
         if opened["fresh"]:
-            self.ask("sweep", keeper="test-home")
+            self.ask("sweep", keeper=os.environ["ATT_HOME"])
             self.spawn("run-1", [sys.executable, os.path.join(HOME, "app.py")])
         self.bell = bell
         self.selector.register(self.channel, selectors.EVENT_READ, self.talk)
