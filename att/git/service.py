@@ -24,12 +24,11 @@ from att.git.repository import Repository, open_repository
 from att.project.projects import Projects
 from att.workflow.errors import RunBusy
 
-GiveRemote = Callable[[str], Awaitable[str | None]]
-"""Its URL; None when none is made."""
+GiveRemote = Callable[[str, Call], Awaitable[bool]]
 
 
-async def _no_remote(_: str) -> str | None:
-    return None
+async def _no_remote(_: str, __: Call) -> bool:
+    return False
 
 
 class Git:
@@ -42,7 +41,7 @@ class Git:
         give_remote: GiveRemote = _no_remote,
         untested: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        """`give_remote`: makes a remote for a project that has none, if anybody does.
+        """`give_remote`: makes a remote for a project that has none, and tells so; whether anybody does.
 
         `untested`: the run that has changed files of a project, and has not tested them yet.
         """
@@ -133,19 +132,12 @@ class Git:
 
     async def push(self, ask: models.PushBranch, call: Call) -> models.Pushed:
         async with self.changing(ask.project_id) as repository:
-            give = partial(self._given, ask, call)
+            give = partial(self._give_remote, ask.project_id, call)
             done = await exchange.push(repository, ask, self._projects.allowed, self._patience, give)
             if done.result != "up_to_date":
                 told = done.model_dump(exclude={"attempts", "remote_made"})
                 await self._record("git.push", ask, call, **told)
         return done
-
-    async def _given(self, ask: models.PushBranch, call: Call) -> bool:
-        """Whether the project got a remote."""
-        url = await self._give_remote(ask.project_id)
-        if url is not None:
-            await self._tell_remote(ask, call, "added", "origin", url)
-        return url is not None
 
     async def remotes(self, ask: models.ListRemotes) -> models.RemoteList:
         return await remotes.remotes(await self.repository(ask.project_id), self._projects.allowed)

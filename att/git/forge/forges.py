@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from att.catalogue import Call
 from att.event.log import EventLog
 from att.git.forge import ci, work
 from att.git.forge.bare import Shelf
@@ -101,22 +102,34 @@ class Forges:
             return await self._github(repository, project_id, folder)
         return self._local(project, remote)
 
-    async def give_remote(self, project_id: str) -> str | None:
-        """Make the local forge's repository the remote of a project that has none; its URL. None when GitHub is the forge."""
+    async def give_remote(self, project_id: str, call: Call) -> bool:
+        """Make the local forge's repository the remote of a project that has none; False when GitHub is the forge."""
         project = await self._projects.get(project_id)
         settings = await asyncio.to_thread(_settings, Path(project.path))
         if (settings.git.forge or self._options.kind) == "github":
-            return None
+            return False
         async with self._locks.setdefault(project_id, asyncio.Lock()):
             bare, folder = await self._shelf.make(project, None), Path(project.path)
             await self._shelf.follow(
                 bare, folder, await work.tips(folder)
             )  # it may have been its remote before
-        return str(bare.folder)
+        await self._adopted(project_id, bare.folder, call)
+        return True
+
+    async def _adopted(self, project_id: str, bare: Path, call: Call) -> None:
+        """Tell that it is the project's `origin` from now on."""
+        await self._projects.set_git_remote(project_id, str(bare))
+        await self._events.append(
+            "git.remote",
+            project_id=project_id,
+            payload={"action": "added", "name": "origin", "url": str(bare)},
+            actor=call.actor,
+            request_id=call.request_id,
+        )
 
     def _local(self, project: Project, remote: str | None) -> Local:
         lock = self._locks.setdefault(project.id, asyncio.Lock())
-        return Local(project, remote, self._store, self._shelf, self.checks, lock)
+        return Local(project, remote, self._store, self._shelf, self.checks, lock, self._adopted)
 
     async def _github(self, repository: Repository, project_id: str, folder: Path) -> Forge:
         from att.git.forge.client import Client

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ _STATE = {
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """One project's forge on this machine. `lock`: one change of it at a time."""
+    """One project's forge on this machine. `lock`: one change of it at a time. `adopted`: told when it becomes `origin`."""
 
     project: Project
     remote: str | None
@@ -72,6 +73,7 @@ class Local:
     shelf: Shelf
     runner: Checks
     lock: asyncio.Lock
+    adopted: Callable[[str, Path, Call], Awaitable[None]]
 
     async def create(self, ask: CreatePull, call: Call) -> PullRequest:
         head = ask.head or await work.current_branch(self._folder)
@@ -79,6 +81,8 @@ class Local:
             if await self.shelf.find(self.project, self.remote) is None:
                 await self._require_here(head, ask.base)  # else nothing is made for nothing
             bare = await self.shelf.make(self.project, self.remote)
+            if self.remote is None:
+                await self.adopted(self.project.id, bare.folder, call)
             await self.shelf.take_along(bare, self._folder, head, ask.base)
             base = ask.base or await self.shelf.default_branch(bare)
             head_sha, base_sha = await self._tips(bare, head, base)

@@ -106,6 +106,9 @@ async def test_after_the_first_pull_request_pull_and_status_work_on_both_branche
         git(y.folder, "checkout", "-q", "-b", "feature")
         y.commit("work")
         await y.pull_request("feature")
+        (told,) = await y.rooms.told("git.remote")
+        assert told.payload == {"action": "added", "name": "origin", "url": str(y.bare)}
+        assert (await y.rooms.projects.get("app")).git_remote == str(y.bare)
         assert (await y.status()).upstream == "origin/feature"
         assert (await y.pull()).result == "up_to_date"
         git(y.folder, "checkout", "-q", "main")
