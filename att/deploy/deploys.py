@@ -59,6 +59,7 @@ from att.workflow.runs import Runs
 
 BUILD, RUN = "deploy.build", "deploy.run"
 GROUP = "deploy"
+TO_END = 600.0  # seconds; it is cut off, and gives another project its app back
 _log = structlog.get_logger("att.deploy")
 
 
@@ -122,11 +123,13 @@ class Deploys:
         return None
 
     async def cancel(self, project_id: str, run_id: str, call: Call) -> None:
-        """End it; returns when it has."""
-        with contextlib.suppress(RunEnded):
-            run = await self._runs.cancel(project_id, run_id, call)
-            while not run.state.ended:
-                run = await self._runs.wait(run_id, 60)
+        """End it, since the app is stopped; returns when it has."""
+        self._record.stopped.add(run_id)
+        try:
+            with contextlib.suppress(RunEnded):
+                await self._runs.cancel(project_id, run_id, call, wait=TO_END)
+        finally:
+            self._record.stopped.discard(run_id)
 
     # -- asking for work
 

@@ -22,6 +22,7 @@ class Record:
 
     def __init__(self, store: Store, runtime: Runtime, watch: Callable[[str], Awaitable[None]]) -> None:
         self._store, self._runtime, self._watch = store, runtime, watch
+        self.stopped: set[str] = set()  # runs that end since the app was stopped
 
     async def begin(self, flow: Flow, target: str) -> dict[str, Any]:
         before = (await self._store.read(runtime_rows.source(flow.project_id))).artefact_id
@@ -44,7 +45,8 @@ class Record:
         if runs or (target != before and (chosen.artefact_id, chosen.files) == (target, False)):
             await self.end(flow, target, before, "succeeded", None)
         else:
-            await self.end(flow, target, before, "cancelled", "it was cancelled")
+            why = "the app was stopped" if flow.run_id in self.stopped else "it was cancelled"
+            await self.end(flow, target, before, "cancelled", why)
 
     async def end(
         self,

@@ -172,13 +172,14 @@ class Runtime:
         """Start the project's app; another one that runs is stopped first. `source`: what it runs out of, from now on."""
         self._refuse_in_safe_mode(project_id)
         project = await self._projects.get(project_id)
-        refuse_running(project_id, self.stage.current, await self.stage.state())
-        self._refuse_deploying()
+        if self.stage.current is None or self.stage.current.role == "current":
+            refuse_running(project_id, self.stage.current, await self.stage.state())
+        await self._refuse_deploying()  # also what is only tried runs
         artefact_id = await self.sources.chosen(project_id, source)
         if build and artefact_id is None:
             await self.sources.build(project, call)
         async with self.stage.lock:
-            self._refuse_deploying()
+            await self._refuse_deploying()
             project = await self._projects.get(project_id)  # it may have been deleted while we waited
             app, wish = await self._starting.begin(project, artefact_id, call, wait, timeout)
             await self._taken_in_hand(call)
@@ -231,7 +232,7 @@ class Runtime:
         if app is None or app.project_id != project_id or await self.stage.state() not in ALIVE:
             return await self.start(project_id, call, wait=wait, timeout=timeout, build=build, source=source)
         async with self.stage.lock:
-            self._refuse_deploying()
+            await self._refuse_deploying()
             project = await self._projects.get(project_id)
             artefact_id = await self.sources.chosen(project_id, source)
             wish = await self._starting.again(project, app, artefact_id, call, wait, timeout)
@@ -299,9 +300,13 @@ class Runtime:
         if self.changing is not None and call is not AT_DAEMON:
             await self.changing.let_go()
 
-    def _refuse_deploying(self) -> None:
-        if self.stage.deploying is not None:
-            raise DeployUnderWay(f"{self.stage.deploying}: its version is being changed")
+    async def _refuse_deploying(self) -> None:
+        project_id = self.stage.deploying
+        if project_id is None:
+            return
+        run_id = await self.changing.under_way(project_id) if self.changing is not None else None
+        hint = f"Wait for it, or cancel it: `att workflow cancel {project_id} {run_id}`." if run_id else None
+        raise DeployUnderWay(f"{project_id}: its version is being changed", hint=hint, run_id=run_id)
 
     def _refuse_in_safe_mode(self, project_id: str) -> None:
         if self.situation.safe:

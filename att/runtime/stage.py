@@ -28,7 +28,7 @@ class Changing(Protocol):
         """The run that is about to bring a version of the project out."""
 
     async def cancel(self, project_id: str, run_id: str, call: Call) -> None:
-        """End it; returns when it has."""
+        """End it, since the app is stopped; returns when it has."""
 
     async def let_go(self) -> None:
         """A person has taken the app in hand."""

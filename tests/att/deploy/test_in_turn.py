@@ -232,7 +232,13 @@ async def test_a_stop_of_what_is_brought_out_gives_the_other_project_its_app_bac
         return [one.role for one in (await bench.house.runtime.status("two")).runs] == ["candidate"]
 
     await eventually(trying)
+    with pytest.raises(DeployUnderWay) as refused:
+        await bench.house.runtime.start("two", ME)  # what is only tried does not run already
+    assert str(refused.value.extra["run_id"]) in refused.value.advice
     assert (await bench.house.runtime.stop("two", ME)).state == "stopped"
+    assert (await bench.deploys.history(AskHistory(project_id="two"))).deploys[
+        0
+    ].reason == "the app was stopped"
     assert await bench.says("one") == "1"
 
 
