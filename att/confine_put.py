@@ -150,7 +150,7 @@ def sweep(folder: int, now: float) -> list[str]:
         ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder
     )  # it may be one to walk by only
     try:
-        names = [name for name in os.listdir(listed) if name.startswith(TEMPORARY)]
+        names = [name for name in os.listdir(listed) if name.startswith(TEMPORARY)]  # noqa: PTH208  of a descriptor
     finally:
         os.close(listed)
     gone = []

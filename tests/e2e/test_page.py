@@ -201,6 +201,40 @@ def test_a_daemon_that_is_killed_costs_the_page_no_line_and_doubles_none(
     browse(script)
 
 
+REFUSED = """
+window.real ??= window.fetch;
+window.fetch = async () => new Response(JSON.stringify({title: "The daemon is not running", detail: "it is wrong about the port",
+  hint: "mend it", code: "daemon_not_running", status: 503}), {status: 503});
+"""
+SAFE = """
+window.fetch = async (where, ...more) => {
+  const answer = await window.real(where, ...more);
+  return where.includes("/health") ? new Response(JSON.stringify({...await answer.json(), safe_mode: true})) : answer;
+};
+"""
+
+
+def test_the_page_says_when_att_is_in_safe_mode_or_cannot_start_and_why(
+    browse: Callable[[Callable[[Page], Awaitable[None]]], None],
+) -> None:
+    def shown(words: str) -> str:
+        banner = "document.getElementById('banner')"
+        return f"{banner}.checkVisibility() && {banner}.textContent.includes({words!r})"
+
+    async def script(page: Page) -> None:
+        assert await page.evaluate("document.getElementById('banner').hidden")
+        await page.evaluate(REFUSED)
+        await page.until(shown("it is wrong about the port"), 20)
+        await page.evaluate(SAFE)
+        await page.until(shown("Safe mode"), 20)
+        await page.evaluate(REFUSED)
+        await page.until(shown("it is wrong about the port"), 20)
+        await page.evaluate("window.fetch = window.real")
+        await page.until("document.getElementById('banner').hidden", 20)
+
+    browse(script)
+
+
 def another_life(att: Att, before: str) -> bool:
     try:
         return bool(att.ask("GET", "/health")["boot_id"] != before)
@@ -216,7 +250,8 @@ def test_stop_asks_first_and_start_brings_it_back(
         await page.until("document.getElementById('ask').open")
         await click(page, "ask-no")
         assert att.ask("GET", "/projects/counter/runtime/status")["state"] == "running"
-        await click(page, "stop")
+        at_once = "for (const id of ['stop', 'ask-no', 'stop']) document.getElementById(id).click()"
+        await page.evaluate(at_once)  # the second question is not answered by the end of the first
         await click(page, "ask-yes")
         await page.until("document.getElementById('state').textContent === 'stopped'")
         await click(page, "start")
