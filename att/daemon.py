@@ -236,12 +236,11 @@ class Daemon:
         runtime = Runtime(settings.home, projects, store, events, keeper, logs, _inherited(), situation)
         stack.push_async_callback(self._let_go, runtime, keeper)
         await runtime.recover()
-        self._watch(stack, full, store)
-        send = self.link.send if self.link else None
+        self._watch(stack, full, store, events)
         releases = Releases(
             settings.home,
             events,
-            send,
+            self.link.send if self.link else None,
             running=self.vitals.release,
             version=self.vitals.version,
             environ=_inherited(),
@@ -287,7 +286,9 @@ class Daemon:
         if isinstance(keeper, LauncherKeeper):
             keeper.detach()
 
-    def _watch(self, stack: contextlib.AsyncExitStack, full: dict[str, Keeping], store: Store) -> None:
+    def _watch(
+        self, stack: contextlib.AsyncExitStack, full: dict[str, Keeping], store: Store, events: EventLog
+    ) -> None:
         """What health looks at, and what goes on beside the requests."""
 
         def logs_kept() -> str | None:
@@ -301,7 +302,7 @@ class Daemon:
         self.vitals.add("runtime", lambda: safe)
         self.vitals.add("keeper", lambda: "the launcher has ended" if self._gone.is_set() else None)
         self.vitals.add("logs", logs_kept)
-        beside = [pulse.beat()]
+        beside = [pulse.beat(), events.prepare()]
         if self.parent is not None:
             self.journal = Journal(self.settings.home / "launcher.ndjson", store)
             beside.append(self.journal.run())

@@ -83,9 +83,16 @@ class EventLog:
     def _page(self, connection: Connection, ask: ListEvents) -> EventPage:
         """In a thread that reads."""
         if ask.since is not None or ask.until is not None:
-            with self._learning:
-                learn(connection, self._zones)
+            self._learn(connection)
         return select_page(connection, ask, self._zones)
+
+    async def prepare(self) -> None:
+        """Look once at when all events were, so that the first page by time need not (a second for each million)."""
+        await self._store.read(self._learn)
+
+    def _learn(self, connection: Connection) -> None:
+        with self._learning:
+            learn(connection, self._zones)
 
     async def newest(self) -> int:
         """The id of the newest event; 0 when there is none."""

@@ -164,6 +164,19 @@ async def test_times_bound_the_list_also_when_a_clock_was_set_back(tmp_path: Pat
         assert await between(31, None) == []
 
 
+@on_a_loop
+async def test_when_all_events_were_is_known_before_the_first_page_by_time_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with rooms(tmp_path) as house:
+        made = await some(house, 4)
+        await house.events.prepare()
+        assert house.events._zones.known == max(event.id for event in made)
+        later = await house.events.append("a.b")
+        page = await house.events.page(ListEvents(since=datetime.fromisoformat(later.timestamp)))
+        assert later in page.events
+
+
 @pytest.mark.parametrize("cursor", ["", "7", "c7", "b", "b-1", "b1 ", "a" + "9" * 19, "b٣"])
 @on_a_loop
 async def test_a_bad_cursor_is_told(tmp_path: Path, cursor: str) -> None:
