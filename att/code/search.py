@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from att import plain
 from att.code import sweep
 from att.code.errors import InvalidPattern, SearcherMissing, TooManySearches
 from att.code.globs import Rules
@@ -79,13 +80,45 @@ class _Search:
         words = sweep.ask_names(
             self._wanted, self._start, hidden=ask.hidden, ignored=ask.ignored, threads=threads
         )
-        ended = await self._run(words, 0.0)
+        if ask.ignored:
+            ended = await self._run(words, 0.0)
+        else:
+            ended, odd = await asyncio.gather(self._run(words, 0.0), self._has_odd_rules(threads))
+            if odd:  # all are candidates then
+                words = sweep.ask_names(
+                    self._wanted, self._start, hidden=ask.hidden, ignored=True, threads=threads
+                )
+                ended = await self._run(words, 0.0)
         holders = await asyncio.to_thread(sweep.read_names, ended.out)
         if holders.files is None and self._reason is None:
             if ask.regex and ended.code == 2:
                 raise _invalid(*sweep.fault_told(ask.query, ended.said))
             self._reason = "failed"
         return holders
+
+    async def _has_odd_rules(self, threads: int) -> bool:
+        """Whether ripgrep may pass over what git does not."""
+        if await asyncio.to_thread(self._excludes_oddly):
+            return True
+        left = max(0.001, self._deadline(0.0) - time.monotonic())
+        words = sweep.ask_odd_rules(self._start, threads=threads)
+        ended = await run(
+            ["/bin/sh", "-c", _BOUNDED, "sh", str(_searcher()), *words],
+            cwd=self._folder,
+            env={"LC_ALL": "C.UTF-8", **marks()},
+            timeout=left,
+            limit=_ANSWER,
+            keep=True,
+        )
+        return bool(ended.out) or ended.code not in (0, 1)
+
+    def _excludes_oddly(self) -> bool:
+        try:
+            return sweep.is_odd(plain.content(self._folder / ".git" / "info" / "exclude", plain.SETTINGS))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     async def _lines(self, paths: list[str]) -> list[dict[str, Any]]:
         """One more than is wanted, when there are more."""

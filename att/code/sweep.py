@@ -28,6 +28,9 @@ _ALWAYS = (
     *("--regex-size-limit=32M", "--dfa-size-limit=64M"),
 )
 _RULES = ("--no-ignore-global", "--no-ignore-parent", "--no-ignore-dot", "--no-require-git")
+_NAME = r"(?:\*|\*?(?:[\w.+@~=,:%&-]+\*?)+)"
+# A line of rules that ripgrep reads as git does: nothing, a comment, or names with single stars, `**` only alone between slashes.
+_PLAIN = rf"^(?:#.*|!?/?(?:\*\*/)?{_NAME}(?:/(?:\*\*/)?{_NAME})*(?:/|/\*\*)?|)$"
 _SEARCHED = re.compile(rb"^(\d+) files searched$", re.MULTILINE)
 _INVALID = re.compile(r"PCRE2: error compiling pattern at offset (\d+): (.*)")
 GAVE_UP = b"PCRE2: error matching"
@@ -78,6 +81,38 @@ def ask_names(
         *(("--no-ignore",) if ignored else _RULES),
         *("--", "./" + "/".join(start)),
     ]
+
+
+def ask_odd_rules(start: Sequence[str], *, threads: int) -> list[str]:
+    """The words that ask for the names of those `.gitignore` that ripgrep may read in another way than git does.
+
+    It comes by all that count, unless one that it comes by is odd: what a plain one tells it to pass over counts for nobody.
+    """
+    return [
+        *(
+            "--no-config",
+            "--no-mmap",
+            "--color=never",
+            "--sort=none",
+            "--no-pre",
+            "--no-follow",
+            "--hidden",
+            "--text",
+        ),
+        *("--encoding=none", "--files-with-matches", "--invert-match", f"--regexp={_PLAIN}"),
+        *(
+            "--glob=.gitignore",
+            "--glob=!.git",
+            f"--max-depth={MAX_DEPTH - len(start)}",
+            f"--threads={threads}",
+        ),
+        *(*_RULES, "--", "./" + "/".join(start)),
+    ]
+
+
+def is_odd(rules: bytes) -> bool:
+    """The same of one list of rules."""
+    return not all(re.search(_PLAIN, line) for line in rules.decode("utf-8", "surrogateescape").split("\n"))
 
 
 def ask_lines(wanted: Wanted, names: Sequence[str]) -> list[str]:

@@ -287,46 +287,6 @@ def test_an_answer_that_was_cut_off_is_read_as_far_as_it_goes() -> None:
     assert told[0] == "/dev/fd/9" and told[1]["line"] == 3
 
 
-NAME = st.sampled_from(["a", "b", "ab", "a.py", "b.c", "x y", ".h", "-", "#a", "!b"])
-PIECE = st.sampled_from(["a", "b", "*", "**/", "/**", "?", "/", "/", "[ab]", ".py", "#", " "])
-PATTERN = st.tuples(st.sampled_from(["", "", "!"]), st.lists(PIECE, min_size=1, max_size=5)).map(
-    lambda told: told[0] + re.sub("/+", "/", "".join(told[1]))
-)
-RULES = st.lists(PATTERN, max_size=4).map("\n".join)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    names=st.lists(
-        st.lists(NAME, min_size=1, max_size=4).map("/".join), min_size=1, max_size=10, unique=True
-    ),
-    top=RULES,
-    below=RULES,
-    hidden=st.booleans(),
-    ignored=st.booleans(),
-)
-def test_a_search_comes_by_the_files_that_a_list_names(
-    names: list[str], top: str, below: str, hidden: bool, ignored: bool
-) -> None:
-    with tempfile.TemporaryDirectory() as above:
-        root = Path(above)
-        for name in names:
-            try:
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                (root / name).write_text("x\n")
-            except OSError:
-                continue  # a file stands where a directory is wanted
-        (root / ".gitignore").write_text(f"{top}\n#x\n")
-        if (root / "a").is_dir():
-            (root / "a" / ".gitignore").write_text(f"{below}\n#x\n")
-        ask = SearchFiles(project_id="app", query="x", hidden=hidden, ignored=ignored, limit=2000)
-        answer = asyncio.run(search.search(root, (), ask, asyncio.Semaphore(1)))
-        listed = [n.path for n in Tree(above, hidden=hidden, ignored=ignored).walk() if n.kind == "file"]
-        assert list(dict.fromkeys(match.path for match in answer.matches)) == [
-            path for path in listed if "x" in (root / path).read_text()
-        ]
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     query=st.lists(
