@@ -14,6 +14,7 @@ from att import config, plain
 from att.access import read_token
 from att.config import BadSettings
 from att.deploy import settings as deploy
+from att.git.forge import ci, forges
 from att.runtime import config as nat
 from att.runtime import preflight, recipe, secrets
 from att.runtime.errors import EnvironmentBuildFailed, InvalidSettings, NoConfig, SecretMissing
@@ -97,6 +98,14 @@ READERS: dict[str, tuple[str, Callable[[Path], Any], type[Exception]]] = {
         EnvironmentBuildFailed,
     ),
 }
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_settings_of_the_checks_that_cannot_be_read_are_as_none(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / ci.FILE)
+    assert forges._settings(tmp_path) == ci.ForgeSettings()
 
 
 @pytest.mark.parametrize("what", READERS)

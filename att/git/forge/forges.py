@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from att import plain
 from att.catalogue import Call
 from att.event.log import EventLog
 from att.git.forge import ci, work
@@ -186,8 +187,7 @@ class Forges:
 def _settings(folder: Path) -> ci.ForgeSettings:
     """Those of the project as it stands."""
     try:
-        with (folder / ci.FILE).open("rb") as file:
-            text = file.read(_LARGEST).decode("utf-8", "replace")
+        text = plain.content(folder / ci.FILE, _LARGEST).decode("utf-8", "replace")
     except OSError:
         return ci.ForgeSettings()
     return ci.parse(text)
