@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.protocol import notation
@@ -22,6 +22,18 @@ VALUES = st.recursive(
 )
 
 
+@pytest.fixture(params=["its C parts", "all of json"], autouse=True)
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with both: the second is what a Python gets whose parts are not known."""
+    if request.param == "all of json":
+        monkeypatch.setattr(notation, "PARTS", None)
+
+
+def test_this_python_has_the_parts_that_are_known() -> None:
+    assert notation._parts() is not None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(VALUES)
 def test_what_is_written_is_json_and_reads_back(value: Any) -> None:
     text = notation.dumps(value)
@@ -30,6 +42,7 @@ def test_what_is_written_is_json_and_reads_back(value: Any) -> None:
     assert notation.loads(f" \r\n\t{json.dumps(value, indent=1)}\n") == value
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet='{}[]",:\\u019aelnrstf. -+eE\n\x00\ufeff', max_size=12) | st.text(max_size=6))
 def test_what_json_refuses_is_refused_and_what_it_takes_is_taken(text: str) -> None:
     try:
