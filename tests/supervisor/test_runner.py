@@ -182,10 +182,11 @@ async def test_fifty_rounds_leave_no_descriptor_task_or_process(tmp_path: Path) 
         await rounds(2)
         await eventually(lambda: no_runs(stage))
         before = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
+        children = set(kin.children(os.getpid()))
         await rounds(50)
         await eventually(lambda: no_runs(stage))
         assert (len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())) == before
-        assert not list(kin.children(os.getpid()))
+        assert set(kin.children(os.getpid())) <= children
 
 
 @pytest.mark.slow
