@@ -37,6 +37,8 @@ USUAL = {
 }
 """For fields that mean the same everywhere and say nothing themselves."""
 
+PATHS = ("path", "paths")
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -70,6 +72,13 @@ def shape(annotation: Any) -> Shape:
     if isinstance(annotation, type) and annotation is not Any:
         return _plain(annotation)
     return Shape(dict)
+
+
+def trailing(fields: Mapping[str, FieldInfo], positional: Collection[str]) -> str | None:
+    """The field that is typed without its flag too, behind the positional ones: a project's paths, as one types them to git."""
+    if "project_id" not in fields:
+        return None
+    return next((name for name in PATHS if name in fields and name not in positional), None)
 
 
 def _plain(kind: type) -> Shape:

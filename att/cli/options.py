@@ -1,6 +1,7 @@
 """From the fields of an input model to options and arguments of a command, and back to what is sent.
 
-Only what was typed is sent; what holds otherwise is the daemon's to say. A nested field is typed as JSON.
+Only what was typed is sent; what holds otherwise is the daemon's to say. A nested field is typed as JSON. Paths of a project may be
+typed as to git: `att git add demo FILE…` is `att git add demo --path FILE …`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from att.catalogue import Operation
-from att.fields import USUAL, Shape, shape, wire_name
+from att.fields import USUAL, Shape, shape, trailing, wire_name
 
 if TYPE_CHECKING:
     Type = click.ParamType[Any]
@@ -23,6 +24,8 @@ else:
     Type = click.ParamType
 
 SHORT = {"limit": "-n", "message": "-m"}
+WORDS = "words"
+"""The paths that were typed without a flag."""
 
 
 class Json(Type):
@@ -91,6 +94,13 @@ def parameters(operation: Operation, taken: set[str]) -> list[click.Parameter]:
         )
         for name in operation.positional
     ]
+    if last := trailing(fields, operation.positional):
+        many = shape(fields[last].annotation).many
+        found.append(
+            click.Argument(
+                [WORDS], nargs=-1 if many else 1, required=False, metavar=f"[PATH]{'...' if many else ''}"
+            )
+        )
     found += [_option(name, info, taken) for name, info in fields.items() if name not in operation.positional]
     return found
 
@@ -126,6 +136,11 @@ def typed(operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
     """What was typed, under the names that travel."""
     fields = operation.input.model_fields
     values = {name: given[name] for name in fields if given.get(name) not in (None, ())}
+    if words := given.get(WORDS):
+        last = trailing(fields, operation.positional) or ""
+        if last in values and not isinstance(words, tuple):
+            raise click.UsageError(f"Name one path: {words!r}, or --{last} {values[last]!r}.")
+        values[last] = (*values.get(last, ()), *words) if isinstance(words, tuple) else words
     return {
         wire_name(name, fields[name]): list(value) if isinstance(value, tuple) else value
         for name, value in values.items()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from att.catalogue import Operation, headers_of
-from att.fields import USUAL
+from att.fields import USUAL, shape, trailing
 from att.reference.types import Json, bounds_of, default_of, type_of
 
 _HEAD = """# Reference
@@ -54,6 +54,9 @@ def _operation(operation: Operation, document: Json, common: Sequence[str]) -> s
     command = " ".join(
         [*operation.name.replace("_", "-").split("."), *(n.upper() for n in operation.positional)]
     )
+    known = operation.input.model_fields
+    if last := trailing(known, operation.positional):
+        command += " [PATH…]" if shape(known[last].annotation).many else " [PATH]"
     lines = [f"#### `{operation.name}`\n", operation.summary, ""]
     if operation.description:
         lines += [operation.description, ""]

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from pydantic import AwareDatetime, BaseModel, Field
 
-from att.fields import Shape, shape, wire_name
+from att.fields import Shape, shape, trailing, wire_name
+from att.rooms import catalogue
 
 
 class Colour(StrEnum):
@@ -60,3 +61,12 @@ def test_the_shape_of_a_type(annotation: Any, found: Shape) -> None:
 def test_a_field_travels_under_its_alias() -> None:
     assert wire_name("name", Part.model_fields["name"]) == "called"
     assert wire_name("id", Field()) == "id"
+
+
+def test_paths_of_a_project_are_typed_behind_the_other_words() -> None:
+    def last(operation: str) -> str | None:
+        found = catalogue()[operation]
+        return trailing(found.input.model_fields, found.positional)
+
+    assert [last(name) for name in ("git.add", "git.log", "test.run")] == ["path", "path", "paths"]
+    assert [last(name) for name in ("code.read", "project.create", "git.push")] == [None, None, None]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from att.cli.client import Client
 from tests.att.cli.conftest import Said
 from tests.att.http.house import READER, TOKEN, Served
 from tests.support import free_port, unmeasured
@@ -336,3 +337,33 @@ def test_what_is_typed_is_what_arrives(
     assert said.code == 0, said
     told = json.loads(said.out)
     assert (told["size"], told["price"], told["tags"], told["extra"]) == (size, price, tags, extra)
+
+
+def test_paths_are_typed_as_to_git(att: Att, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def ask(_: Client, method: str, target: str, body: Any = None, **__: Any) -> bytes:
+        asked.append((target.removeprefix("/api/v1"), body))
+        return b"{}"
+
+    monkeypatch.setattr(Client, "ask", ask)
+    for words in (
+        ("git", "add", "demo", "a b", "--path", "c", "--", "-d"),
+        ("git", "add", "demo", "--all"),
+        ("git", "commit", "demo", "-m", "why", "a", "b"),
+        ("git", "diff", "demo", "a", "b"),
+        ("git", "log", "demo", "a"),
+        ("test", "run", "demo", "tests/test_a.py", "--wait", "1", "tests/unit"),
+    ):
+        assert att("--json", *words).code == 0, words
+    assert asked == [
+        ("/projects/demo/git/add", {"path": ["c", "a b", "-d"]}),
+        ("/projects/demo/git/add", {"all": True}),
+        ("/projects/demo/git/commit", {"message": "why", "path": ["a", "b"]}),
+        ("/projects/demo/git/diff?path=a&path=b", None),
+        ("/projects/demo/git/log?path=a", None),
+        ("/projects/demo/test/run?wait=1.0", {"paths": ["tests/test_a.py", "tests/unit"]}),
+    ]
+    for words in (("git", "log", "demo", "a", "--path", "b"), ("git", "log", "demo", "a", "b")):
+        assert att(*words).code == 2, words
+    assert "[PATH]..." in att("git", "add", "--help").out

@@ -48,10 +48,11 @@ def test_a_project_becomes_a_repository_with_branches_at_both_doors(
     assert ask("POST", "init", branch="main").json["branch"] == "main"
     refused(ask("POST", "commit", message="x"), 409, "nothing_staged")
     (folder / "a b.txt").write_text("1\n")
-    assert ask("POST", "add", path=["a b.txt"]).json["untracked"] == ["att.toml"]
+    code, told = att(daemon, capsys, "add", "app", "a b.txt")
+    assert (code, told["untracked"]) == (0, ["att.toml"])
     made = ask("POST", "commit", message=MESSAGE)
     assert made.json["commit"]["message"] == MESSAGE
-    _, told = att(daemon, capsys, "log", "app", "--path", "a b.txt")
+    _, told = att(daemon, capsys, "log", "app", "a b.txt")
     assert told == ask("GET", "log").json
     assert told["commits"][0]["id"] == made.json["commit"]["id"]
     (folder / "a b.txt").write_text("2\n")
