@@ -61,8 +61,28 @@ class Door:
         self._server: AttServer | None = None
         self._until = 0.0
         self.mounted = Mounted(
-            self._load, session_settings(settings), self._keeper.admit, self._keeper.still, _taken
+            self._load,
+            session_settings(settings),
+            self._keeper.admit,
+            self._keeper.still,
+            _taken,
+            self._hears,
         )
+        self._figures(metrics)
+
+    def _figures(self, metrics: Metrics) -> None:
+        mounted = self.mounted
+        metrics.gauge("att_mcp_sessions", "Sessions of MCP clients.", lambda: mounted.sessions)
+        metrics.gauge("att_mcp_streams", "Requests of MCP clients that go on.", lambda: mounted.streams)
+        metrics.gauge("att_mcp_tasks", "Tasks that watch what MCP clients listen to.", lambda: self._tasks)
+
+    @property
+    def _tasks(self) -> int:
+        return self._server.notifier.working if self._server is not None else 0
+
+    def _hears(self, session: str, can: bool) -> None:
+        if self._server is not None:
+            self._server.notifier.hears(session, can)
 
     def _load(self) -> Any:
         from att.mcp.server import AttServer

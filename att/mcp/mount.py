@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from mcp.server.mcpserver import MCPServer
     from mcp.server.streamable_http import EventStore
-    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from att.mcp.sessions import Sessions
 
 METHODS = ("GET", "POST", "DELETE")
 
@@ -55,9 +56,11 @@ class Mounted:
         admit: Admit | None = None,
         still: Callable[[web.Request], bool] | None = None,
         taken: Callable[[web.Request], Awaitable[bytes | None]] | None = None,
+        hears: Callable[[str, bool], None] | None = None,
     ) -> None:
-        """`still`: whether who was let in would be let in now. `taken`: as the bridge has it."""
+        """`still`: whether who was let in would be let in now. `taken`: as the bridge has it. `hears`: as the sessions do."""
         self._taken = taken
+        self._hears = hears or (lambda _session, _can: None)
         self._load = load
         self._still = still
         self._settings = settings
@@ -67,10 +70,23 @@ class Mounted:
         self._leave = asyncio.Event()
         self.draining = False
         self._server: Any = None
+        self._manager: Sessions | None = None
 
     @property
     def loaded(self) -> bool:
         return self._server is not None
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions of older clients there are."""
+        return self._manager.open if self._manager is not None else 0
+
+    @property
+    def streams(self) -> int:
+        """How many requests are being answered whose clients are waited with."""
+        opened = self._open
+        ready = opened is not None and opened.done() and not opened.cancelled() and not opened.exception()
+        return opened.result().waiting if opened is not None and ready else 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request at the address."""
@@ -109,13 +125,13 @@ class Mounted:
         running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._own(manager, running), name="mcp-sessions")
         await running
-        self._server = server
+        self._server, self._manager = server, manager
         bridge = AsgiBridge(manager.handle_request, poll=POLL, still=self._still, taken=self._taken)
         if self.draining:
             bridge.drain()
         return bridge
 
-    def _made(self) -> tuple[StreamableHTTPSessionManager, Any]:
+    def _made(self) -> tuple[Sessions, Any]:
         """Everything that is slow to load."""
         import mcp.server.streamable_http  # noqa: F401
         from mcp.server.transport_security import TransportSecuritySettings
@@ -139,10 +155,11 @@ class Mounted:
             session_idle_timeout=settings.idle_timeout,
             max_request_body_size=settings.body_limit,
             max_sessions=settings.max_sessions,
+            hears=self._hears,
         )
         return manager, server
 
-    async def _own(self, manager: StreamableHTTPSessionManager, running: asyncio.Future[None]) -> None:
+    async def _own(self, manager: Sessions, running: asyncio.Future[None]) -> None:
         try:
             async with manager.run():
                 running.set_result(None)

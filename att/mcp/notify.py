@@ -2,7 +2,8 @@
 
 A change is a level, not an edge: "read it again". So what a client was not told yet is a set of addresses, which a slow one
 cannot make grow, and nobody waits for anybody. Older clients hear of what they subscribed to, and of lists, on the stream of
-their session; newer ones on the answer to their `subscriptions/listen`. While nobody could hear, nothing is read.
+their session; what changes while that is not open is told when it opens, each address once. Newer ones hear on the answer to
+their `subscriptions/listen`. While nobody could hear, nothing is read.
 
 The log of an app grows too often for that: while somebody is subscribed to one, its newest cursor is waited for by the
 operation that reads it, and told at most once a second.
@@ -37,9 +38,10 @@ Push = Callable[[str], Awaitable[None]]
 
 
 class Listener:
-    """One session of an older client."""
+    """One session of an older client. `can_hear`: whether its stream is open."""
 
-    def __init__(self, push: Push) -> None:
+    def __init__(self, push: Push, can_hear: bool) -> None:
+        self.can_hear = can_hear
         self.addresses: dict[str, str] = {}  # without the query → as the client wrote it
         self._push = push
         self._untold: dict[str, None] = {}
@@ -50,7 +52,7 @@ class Listener:
         for change in changes:
             if change == LIST or change in self.addresses:
                 self._untold[change] = None
-        if self._untold and (self._telling is None or self._telling.done()):
+        if self._untold and self.can_hear and (self._telling is None or self._telling.done()):
             self._telling = asyncio.create_task(self._tell(), name="mcp-tell")
 
     def close(self) -> None:
@@ -58,10 +60,15 @@ class Listener:
             self._telling.cancel()
 
     async def _tell(self) -> None:
-        while self._untold:
+        while self._untold and self.can_hear:
             change = next(iter(self._untold))
             del self._untold[change]
             await self._push(self.addresses.get(change, change))
+
+    def forget(self, address: str) -> bool:
+        """No more of this; whether it was subscribed to."""
+        self._untold.pop(address, None)
+        return self.addresses.pop(address, None) is not None
 
 
 class Notifier:
@@ -76,6 +83,7 @@ class Notifier:
         self._publish = publish
         self._throttle = throttle
         self._listeners: dict[str, Listener] = {}
+        self._can_hear: set[str] = set()
         self._listening = 0
         self._written: Counter[tuple[str, str]] = Counter()  # addresses, and how newer clients wrote them
         self._logs: Counter[str] = Counter()
@@ -86,9 +94,17 @@ class Notifier:
     # -- older clients
 
     def join(self, session: str, push: Push) -> None:
-        """A session that can hear."""
-        self._listeners.setdefault(session, Listener(push))
+        """A session that wants to hear."""
+        self._listeners.setdefault(session, Listener(push, session in self._can_hear))
         self._follow()
+
+    def hears(self, session: str, can: bool) -> None:
+        """The stream of a session has opened, or ended: what changed meanwhile is told to the next one."""
+        (self._can_hear.add if can else self._can_hear.discard)(session)
+        listener = self._listeners.get(session)
+        if listener is not None:
+            listener.can_hear = can
+            listener.hear(())
 
     def leave(self, session: str) -> None:
         listener = self._listeners.pop(session, None)
@@ -104,10 +120,14 @@ class Notifier:
             self._listeners[session].addresses[address] = uri
             self._hold([address])
 
+    def subscriptions(self, session: str) -> int:
+        """How many addresses a session is subscribed to."""
+        return len(self._listeners[session].addresses) if session in self._listeners else 0
+
     def unsubscribe(self, session: str, uri: str) -> None:
         listener = self._listeners.get(session)
         address = places.plain_address(uri) or uri
-        if listener is not None and listener.addresses.pop(address, None) is not None:
+        if listener is not None and listener.forget(address):
             self._release([address])
 
     # -- newer clients
@@ -129,6 +149,12 @@ class Notifier:
             self._follow()
 
         return end
+
+    @property
+    def working(self) -> int:
+        """How many tasks work for those who hear."""
+        known = [self._follower, *self._watches.values()]
+        return sum(task is not None and not task.done() for task in known)
 
     async def close(self) -> None:
         tasks = [task for task in (self._follower, *self._watches.values()) if task is not None]

@@ -41,6 +41,7 @@ Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]
 _MOST_COMPLETIONS = 100
 _MOST_SUBSCRIPTIONS = 1000  # of one client
+_TOO_MANY = f"At most {_MOST_SUBSCRIPTIONS} resources can be listened to at once."
 
 INSTRUCTIONS = """\
 ATT keeps one NVIDIA NeMo Agent Toolkit (NAT) app running on this machine and lets you see, change, test and deploy it.
@@ -158,6 +159,8 @@ class AttServer(Server[Any]):
                 types.INVALID_PARAMS, "There is no such resource to subscribe to.", {"uri": uri[:1000]}
             )
         if (session := self._join(ctx)) is not None:
+            if self.notifier.subscriptions(session) >= _MOST_SUBSCRIPTIONS:
+                raise MCPError(types.INVALID_PARAMS, _TOO_MANY)
             self.notifier.subscribe(session, uri, _push(ctx.session))
         return types.EmptyResult()
 
@@ -250,9 +253,7 @@ class _Listen:
             uri for uri in asked.resource_subscriptions or () if self._resources.may_read(scopes, str(uri))
         ]
         if len(uris) > _MOST_SUBSCRIPTIONS:
-            raise MCPError(
-                types.INVALID_PARAMS, f"At most {_MOST_SUBSCRIPTIONS} resources can be listened to at once."
-            )
+            raise MCPError(types.INVALID_PARAMS, _TOO_MANY)
         lists = asked.resources_list_changed if self._resources.may_read(scopes, "att://projects") else None
         honoured = asked.model_copy(
             update={"resource_subscriptions": uris or None, "resources_list_changed": lists}

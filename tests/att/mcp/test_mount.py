@@ -158,7 +158,7 @@ async def test_a_listener_that_is_slow_hears_of_each_change_once() -> None:
         heard.append(change)
         await go_on.wait()
 
-    listener = Listener(push)
+    listener = Listener(push, can_hear=True)
     listener.addresses = {
         "att://projects": "att://projects",
         "att://project/p/logs": "att://project/p/logs?limit=5",

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from mcp import MCPError
 from mcp.shared.subscriptions import PromptsListChanged
 from mcp.types import PromptReference, ResourceTemplateReference
 
 from tests.att.mcp.house import MODES, READER, WRITER, House, house
+from tests.att.mcp.test_door import heads, message, session, told
 from tests.att.rooms import CALL, on_a_loop
 from tests.support import eventually
 
@@ -80,6 +82,45 @@ async def test_an_older_client_hears_of_what_it_subscribed_to_and_of_the_list(tm
         await make(there, "three")
         await eventually(lambda: "notifications/resources/list_changed" in heard)
         assert "att://projects" not in heard
+
+
+@on_a_loop
+async def test_what_changes_while_a_session_cannot_hear_is_told_once_when_it_can(tmp_path: Path) -> None:
+    async with house(tmp_path) as there, there.raw() as http:
+        mine = heads(Mcp_Session_Id=await session(http))
+
+        async def ask(method: str) -> None:
+            async with http.post("/mcp", json=message(method, uri="att://projects"), headers=mine) as answer:
+                assert "result" in told(await answer.text())
+
+        await ask("resources/subscribe")
+        server = there.door._server
+        assert server is not None
+        (listener,) = server.notifier._listeners.values()
+        for number in range(2):  # before its first stream, and between two of them
+            await make(there, f"one-{number}")
+            await make(there, f"two-{number}")
+            await eventually(lambda: {"", "att://projects"} <= set(listener._untold))
+            async with http.get("/mcp", headers=mine) as stream:
+                await make(there, f"three-{number}")
+                found = [await _next(stream) for _ in range(2)]
+                assert {"notifications/resources/list_changed", "att://projects"} == set(found)
+            await eventually(lambda: not listener.can_hear)
+        await ask("resources/unsubscribe")
+        assert "att://projects" not in listener._untold
+        async with http.delete("/mcp", headers=mine) as answer:
+            assert answer.status == 200
+        await eventually(lambda: not (server.notifier._listeners or server.notifier._can_hear))
+        await eventually(lambda: (there.door.mounted.sessions, there.door.mounted.streams) == (0, 0))
+        await eventually(lambda: server.notifier.working == 0)
+
+
+async def _next(stream: aiohttp.ClientResponse) -> str:
+    """The address of the next notice, or its method."""
+    while not (line := await stream.content.readline()).startswith(b"data: {"):
+        assert line, "the stream ended"
+    notice = json.loads(line[6:])
+    return str((notice.get("params") or {}).get("uri") or notice["method"])
 
 
 @on_a_loop
