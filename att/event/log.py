@@ -9,7 +9,6 @@ somebody follows.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -52,7 +51,6 @@ class EventLog:
         self._store = store
         self._window = Window(window)
         self._zones = Zones()
-        self._learning = threading.Lock()
         self._followers = 0
         self._refresher: asyncio.Task[None] | None = None
         self._committed = asyncio.Event()
@@ -81,18 +79,14 @@ class EventLog:
         return await self._store.read(lambda connection: self._page(connection, ask))
 
     def _page(self, connection: Connection, ask: ListEvents) -> EventPage:
-        """In a thread that reads."""
+        """Where the store reads."""
         if ask.since is not None or ask.until is not None:
-            self._learn(connection)
+            learn(connection, self._zones)
         return select_page(connection, ask, self._zones)
 
     async def prepare(self) -> None:
         """Look once at when all events were, so that the first page by time need not (a second for each million)."""
-        await self._store.read(self._learn)
-
-    def _learn(self, connection: Connection) -> None:
-        with self._learning:
-            learn(connection, self._zones)
+        await self._store.read(lambda connection: learn(connection, self._zones))
 
     async def newest(self) -> int:
         """The id of the newest event; 0 when there is none."""

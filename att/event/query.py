@@ -120,13 +120,13 @@ def select_newest(connection: Connection) -> int:
 
 def learn(connection: Connection, zones: Zones) -> None:
     """Tell `zones` of the events that it does not know yet."""
-    newest = select_newest(connection)
-    if newest <= zones.known:
+    newest, known = select_newest(connection), zones.known
+    if newest <= known:
         return
     block = (events.c.id // BLOCK).label("block")
     query = (
         select(block, func.min(events.c.timestamp), func.max(events.c.timestamp))
-        .where(events.c.id > zones.known, events.c.id <= newest)
+        .where(events.c.id > known, events.c.id <= newest)
         .group_by(block)
     )
     zones.extend([(row[0], row[1], row[2]) for row in connection.execute(query)], newest)

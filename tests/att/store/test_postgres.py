@@ -279,6 +279,17 @@ async def test_followers_miss_nothing_of_what_two_daemons_write(url: str, tmp_pa
 
 
 @on_a_loop
+async def test_pages_by_time_that_are_asked_for_at_once_hold_nobody_up(url: str, tmp_path: Path) -> None:
+    async with rooms(url, tmp_path) as house:
+        await house.events.append("a.b")
+        ask = ListEvents(since=datetime.now(UTC) - timedelta(1))
+        _, *pages = await asyncio.gather(
+            house.events.prepare(), house.events.page(ask), house.events.page(ask)
+        )
+        assert [[event.event_type for event in page.events] for page in pages] == [["a.b"]] * 2
+
+
+@on_a_loop
 async def test_events_and_projects_work_the_same(url: str, tmp_path: Path) -> None:
     async with rooms(url, tmp_path) as house:
         await house.projects.create(CreateProject(name="demo", template="echo"), CALL)
