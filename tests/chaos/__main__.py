@@ -28,6 +28,7 @@ def main() -> int:
     parse.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2), "big") % SEEDS)
     parse.add_argument("--from", dest="first", type=int, default=0, help="the number of the first round")
     parse.add_argument("--house", type=int, default=25, help="rounds in one home")
+    parse.add_argument("--no-agents", action="store_true", help="without the MCP clients")
     given = parse.parse_args()
     print(f"seed {given.seed}, rounds {given.first} to {given.first + given.rounds - 1}", flush=True)
     rows: list[Row] = []
@@ -35,7 +36,7 @@ def main() -> int:
     numbers = range(given.first, given.first + given.rounds)
     for first in numbers[:: given.house]:
         with tempfile.TemporaryDirectory(prefix="att-chaos-") as folder:
-            campaign = Campaign(House(Path(folder) / "h"), given.seed)
+            campaign = Campaign(House(Path(folder) / "h"), given.seed, not given.no_agents)
             number = first
             try:
                 with campaign:
@@ -61,7 +62,8 @@ def main() -> int:
 def told(row: Row) -> str:
     return (
         f"{row.plan.number:4} {row.plan.title:28} {row.seconds:5.1f} s {row.lines:7} lines {row.connections:3} reconnects "
-        f"{row.probes:5} probes, {row.cut} cut, slowest {row.slowest:5.2f} s | {', '.join(row.done)}"
+        f"{row.probes:5} probes, {row.cut} cut, slowest {row.slowest:5.2f} s, MCP {row.sessions} sessions "
+        f"{row.notices:3} notices | {', '.join(row.done)}"
     )
 
 
@@ -69,16 +71,18 @@ def summary(rows: list[Row], kept: int) -> None:
     by: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by[row.plan.title].append(row)
-    print(f"\n{'kind':28} rounds  seconds     lines  reconnects   probes  cut  slowest  signals and restarts")
+    print(
+        f"\n{'kind':28} rounds  seconds     lines  reconnects   probes  cut  sessions  notices  slowest  signals and restarts"
+    )
     for title, some in sorted([*by.items(), ("all", rows)], key=lambda each: each[0] == "all"):
         sums = [
             sum(getattr(row, name) for row in some)
-            for name in ("seconds", "lines", "connections", "probes", "cut")
+            for name in ("seconds", "lines", "connections", "probes", "cut", "sessions", "notices")
         ]
         slowest = max((row.slowest for row in some), default=0.0)
         acts = sum(1 for row in some for word in row.done if not word.startswith(("switch", "no ")))
         print(
-            "{:28} {:6}  {:7.0f}  {:8}  {:10}  {:7}  {:3}".format(title, len(some), *sums),
+            "{:28} {:6}  {:7.0f}  {:8}  {:10}  {:7}  {:3}  {:8}  {:7}".format(title, len(some), *sums),
             f"{slowest:7.2f}  {acts:6}",
         )
     print(

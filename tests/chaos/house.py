@@ -119,6 +119,15 @@ class House:
             data = answer.read()
             return Answer(answer.status, json.loads(data) if data else None)
 
+    def figure(self, name: str) -> float:
+        """What `/metrics` says of this."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.token()}"})
+            told = connection.getresponse().read().decode()
+        found = [float(line.split()[1]) for line in told.splitlines() if line.startswith(f"{name} ")]
+        return found[0]
+
     def insist(self, method: str, path: str, body: object = None) -> Answer:
         """Asked again when it was cut, as everybody does whose connection dies."""
 

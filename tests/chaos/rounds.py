@@ -15,6 +15,7 @@ from functools import partial
 from itertools import count
 from typing import NamedTuple
 
+from tests.chaos.agents import Agent, LoneAgent, SessionAgent
 from tests.chaos.follower import Follower
 from tests.chaos.house import LOGS, PROJECT, House
 from tests.chaos.ledger import Ledger, Stream, Written
@@ -25,6 +26,7 @@ from tests.support import eventually_sync
 INSTALLED = "installed"
 SETTLED = 75.0  # seconds within which a round must have come to its end
 CAUGHT_UP = 20.0
+HEARS = 10.0  # seconds within which a log that grows is told of
 PAGE = 10_000
 RUNTIME = f"/projects/{PROJECT}/runtime"
 
@@ -40,6 +42,8 @@ class Row(NamedTuple):
     probes: int
     cut: int
     slowest: float
+    notices: int
+    sessions: int
 
 
 class Broken(AssertionError):
@@ -47,12 +51,14 @@ class Broken(AssertionError):
 
 
 class Campaign:
-    """Rounds in one house. `follower` and `prober` work all the time."""
+    """Rounds in one house. `follower`, `prober` and the MCP clients work all the time."""
 
-    def __init__(self, house: House, seed: int) -> None:
+    def __init__(self, house: House, seed: int, agents: bool = True) -> None:
         self.house, self.seed = house, seed
         self.follower = Follower(house.port, LOGS, house.token)
         self.prober = Prober(house.port)
+        self.session = SessionAgent(house.port, PROJECT, house.token)
+        self.agents: list[Agent] = [self.session, LoneAgent(house.port, PROJECT, house.token)] * agents
         self.current, self.previous = INSTALLED, INSTALLED
         self.good: list[str] = [INSTALLED]
         self._done: list[str] = []
@@ -66,18 +72,25 @@ class Campaign:
             raise
         self.follower.start()
         self.prober.start()
+        for agent in self.agents:
+            agent.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leave()
+        self.house.end()
+
+    def _leave(self) -> None:
         self.follower.end()
         self.prober.end()
-        self.house.end()
+        for agent in self.agents:
+            agent.end()
 
     # -- a round
 
     def round(self, number: int) -> Row:
         plan, began = draw(self.seed, number), time.monotonic()
-        before = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
+        before = self._counts()
         place, app, self._done = self.follower.place(), self.house.app_pid(), []
         target = self._begin(plan)
         self._act(plan.acts)
@@ -86,14 +99,25 @@ class Campaign:
         if not any(act.who is Who.APP for act in plan.acts) and self.house.app_pid() != app:
             raise Broken(f"nobody touched the app, and {app} is now {self.house.app_pid()}")
         slowest = max((wait for at, wait in tuple(self.prober.waits) if at >= began), default=0.0)
-        now = (self.follower.ledger.lines, self.follower.connections, self.prober.asked, self.prober.cut)
-        lines, connections, probes, cut = (
-            after - earlier for earlier, after in zip(before, now, strict=True)
+        counts = zip(before, self._counts(), strict=True)
+        lines, connections, probes, cut, mute, notices, sessions = (
+            after - earlier for earlier, after in counts
         )
-        if cut and plan.gentle:
-            raise Broken(f"no daemon was hurt, and {cut} requests were cut: {self.prober.words[-5:]}")
+        if plan.gentle and (cut or mute):
+            words = f"{cut} requests were cut, and {mute} of MCP clients: {self.prober.words[-5:]}"
+            raise Broken(f"no daemon was hurt, and {words}")
         seconds = time.monotonic() - began
-        return Row(plan, tuple(self._done), seconds, lines, connections, probes, cut, slowest)
+        cut += mute
+        return Row(
+            plan, tuple(self._done), seconds, lines, connections, probes, cut, slowest, notices, sessions
+        )
+
+    def _counts(self) -> tuple[int, ...]:
+        """Lines, connections, probes, those cut, those of the MCP clients cut, notices, sessions."""
+        follower, prober = self.follower, self.prober
+        cut, notices = (sum(getattr(agent, name) for agent in self.agents) for name in ("cut", "notices"))
+        known = follower.ledger.lines, follower.connections, prober.asked, prober.cut
+        return *known, cut, notices, self.session.sessions
 
     def _begin(self, plan: Round) -> str:
         """Ask for what the round is about; the release that it is about."""
@@ -218,6 +242,7 @@ class Campaign:
         self._caught_up(written)
         self._read_pages(*place, written)
         self._look_at_processes()
+        self._look_at_agents(written)
         faults = self.follower.ledger.faults() + self.follower.ledger.beyond(self.house.written())
         faults += [self.follower.trouble] if self.follower.trouble else []
         faults += [f"a second copy of the app: {word}" for word in self.house.seconds()]
@@ -271,10 +296,35 @@ class Campaign:
                 f"not the launcher, one daemon, the app and its child: {told}, {self.house.lives()}"
             ) from None
 
+    def _look_at_agents(self, written: dict[Stream, Written]) -> None:
+        """They have every line too, hear again, and the daemon keeps for them what it needs and no more."""
+        heard = [agent.notices for agent in self.agents]
+        for agent, before in zip(self.agents, heard, strict=True):
+            try:
+                eventually_sync(lambda a=agent: a.odd or not a.ledger.behind(written), CAUGHT_UP, every=0.05)
+                eventually_sync(lambda a=agent, n=before: a.odd or a.notices > n, HEARS, every=0.05)
+            except AssertionError:
+                told = f"{agent.ledger.behind(written)}, {agent.notices - before} notices, answers {agent.answers}"
+                raise Broken(f"{agent.name} gets no more: {told}") from None
+            faults = agent.faults() + agent.ledger.beyond(self.house.written())
+            if faults:
+                raise Broken(f"{agent.name}: {faults}")
+        self._kept_for_agents({"sessions": 1, "streams": 4, "tasks": 2} if self.agents else {})
+
+    def _kept_for_agents(self, most: dict[str, int]) -> None:
+        """One session; its stream, the other's, and a request of each; the task that reads events, and that of the log."""
+        try:
+            eventually_sync(
+                lambda: all(self.house.figure(f"att_mcp_{n}") <= most[n] for n in most), 10, every=0.1
+            )
+        except AssertionError:
+            found = {name: self.house.figure(f"att_mcp_{name}") for name in most}
+            raise Broken(f"the daemon keeps too much for MCP clients: {found}") from None
+
     def read_all(self) -> int:
         """Stop everything, start anew, and read every line of the campaign from disk; how many there are."""
-        self.prober.end()
-        self.follower.end()
+        self._leave()
+        self._kept_for_agents({"sessions": 0, "streams": 0, "tasks": 0})
         code = self.house.stop()
         left = self.house.everybody()
         if code or left:
