@@ -77,7 +77,7 @@ class ArtefactFolderUnusable(Problem):
 
 
 class DockerUnavailable(Problem):
-    code, status, title = "docker_unavailable", 503, "There is no engine for images"
+    code, status, title = "docker_unavailable", 409, "There is no engine for images"
     hint = "Install Docker or Podman and start it, or build without `image`: ATT itself needs neither."
 
 

@@ -28,25 +28,38 @@ class Pulse:
         self._lags: deque[float] = deque([0.0], maxlen=KEPT)
         self._last = time.monotonic()
         self._trouble: str | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def beat(self) -> None:
         beats = 0
-        while True:
-            due = time.monotonic() + BEAT
-            await asyncio.sleep(BEAT)
-            self._last = time.monotonic()
-            self._lags.append(max(0.0, self._last - due))
-            beats += 1
-            if beats % LOOK_EVERY == 0:
-                await self.look()
+        try:
+            while True:
+                due = time.monotonic() + BEAT
+                await asyncio.sleep(BEAT)
+                self._last = time.monotonic()
+                self._lags.append(max(0.0, self._last - due))
+                beats += 1
+                if beats % LOOK_EVERY == 0:
+                    await self.look()
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
 
     async def look(self) -> None:
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._look()
-            self._trouble = None
-        except TimeoutError:
+        """Returns in time whatever the store does: a server that hangs may not even let itself be cancelled. One that has not
+        answered is not asked again until it has."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._ask(), name="look at the store")
+        done, _ = await asyncio.wait([self._looking], timeout=self._patience)
+        if done:
+            self._looking = None
+        else:
             self._trouble = f"it did not answer within {self._patience:g} s"
+
+    async def _ask(self) -> None:
+        try:
+            await self._look()
+            self._trouble = None
         except Exception as fault:  # whatever it is, it is what health has to tell
             self._trouble = str(fault) or type(fault).__name__
 

@@ -111,6 +111,16 @@ def _exchange(world: World, given: Given) -> None:
         without(given, "branch", "remote_branch")
 
 
+def _remote_add(world: World, given: Given) -> None:
+    given["name"], given["remote_url"] = f"other-{world.next()}", str(world.projects / "held-remote.git")
+
+
+def _remote_remove(world: World, given: Given) -> None:
+    _remote_add(world, given)
+    world.ask("POST", "/projects/held/git/remotes", {name: given[name] for name in ("name", "remote_url")})
+    without(given, "remote_url")
+
+
 # -- pull requests and checks
 
 
@@ -311,6 +321,8 @@ FITS: dict[str, Fit] = {
     "git.fetch": _exchange,
     "git.pull": _exchange,
     "git.push": _exchange,
+    "git.remote.add": _remote_add,
+    "git.remote.remove": _remote_remove,
     "git.pr.create": _pull_create,
     "git.pr.list": _pulls,
     "git.pr.get": _pull,

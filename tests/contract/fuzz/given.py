@@ -57,13 +57,15 @@ def without(given: Given, *names: str) -> None:
 
 
 def tame(given: Given) -> None:
-    """In every request: nothing is waited for, and nothing is installed."""
+    """In every request: nothing is waited for, nothing is installed, and no engine makes images."""
     wait = given.get("wait")
     if isinstance(wait, str | int | float) and not isinstance(wait, bool) and _is_time(wait):
         given["wait"] = 0
     for inner in (given, given.get("test")):
         if isinstance(inner, dict) and inner.get("install"):
             inner["install"] = False
+    if given.get("image"):
+        given["image"] = False
 
 
 def _is_time(value: str | float) -> bool:
