@@ -116,11 +116,8 @@ class Deploys:
 
     async def under_way(self, project_id: str) -> str | None:
         """The run that is about to bring a version out."""
-        for kind in (RUN, ROLLBACK):
-            run = await self._runs.newest(project_id, kind)
-            if run is not None and not run.state.ended:
-                return run.run_id
-        return None
+        run = await self._runs.under_way(project_id, GROUP)
+        return None if run is None or run.kind == BUILD else run.run_id
 
     async def cancel(self, project_id: str, run_id: str, call: Call) -> None:
         """End it, since the app is stopped; returns when it has."""
@@ -313,10 +310,17 @@ class Deploys:
         return watch_rows.begin(flow.run_id, found, flow.input["timeout"], artefact_id, flow.project_id)
 
     async def _go_back(self, watched: Watched) -> None:
-        """From a version that turned ill: a rollback like any other, begun once."""
+        """From a version that turned ill: a rollback like any other, begun once.
+
+        Not from one that is the app's no more: the release before, which knows of no watch, ends none with another deploy.
+        """
         project_id = watched.project_id
         newest = await self._runs.newest(project_id, ROLLBACK)
         begun = newest is not None and newest.input.get("of") == watched.deploy_id
+        chosen = await self._store.read(runtime_rows.source(project_id))
+        if not begun and (chosen.artefact_id, chosen.files) != (watched.artefact_id, False):
+            await self._store.write(watch_rows.turn(watched.deploy_id, Standing.ENDED, when=Standing.ILL))
+            return
         while not begun:
             now = await self._store.read(watch_rows.one(watched.deploy_id))
             target = await self._previous(project_id)
@@ -354,22 +358,18 @@ class Deploys:
         now = await self._runtime.status(project_id, figures=False)
         alive = app is not None and now.state not in ("stopped", "failed")
         live = [one for one in await self._store.read(watch_rows.live) if one.state is Standing.ON]
+        under_way = await self._runs.under_way(project_id, GROUP)
         return DeployStatus(
             project_id=project_id,
             artefact_id=chosen.artefact_id,
             source="files" if chosen.files or chosen.artefact_id is None else "deployed",
             running=app.artefact_id if app is not None and alive else None,
             previous=await self._previous(project_id),
-            under_way=await self._under_way(project_id),
+            under_way=under_way.run_id if under_way is not None else None,
             last=await self._store.read(rows.last(project_id)),
             watched_until=next((one.until for one in live if one.project_id == project_id), None),
             artefacts=await self._store.read(rows.artefacts_of(project_id)),
         )
-
-    async def _under_way(self, project_id: str) -> str | None:
-        build = await self._runs.newest(project_id, BUILD)
-        building = build.run_id if build is not None and not build.state.ended else None
-        return await self.under_way(project_id) or building
 
     async def history(self, ask: AskHistory) -> DeployPage:
         await self._projects.get(ask.project_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -85,9 +85,12 @@ def one(deploy_id: str) -> Callable[[Connection], Watched | None]:
 
 
 def of(details: dict[str, Any]) -> Watched | None:
-    """The watch that the details of a deploy tell of."""
+    """The watch that the details of a deploy tell of; what only a later release knows is left aside."""
     found = details.get("watch")
-    return None if found is None else Watched(**{**found, "state": Standing(found["state"])})
+    if found is None:
+        return None
+    known = {each.name: found[each.name] for each in fields(Watched) if each.name in found}
+    return Watched(**{**known, "state": Standing(found["state"])})
 
 
 def live(connection: Connection) -> list[Watched]:

@@ -19,7 +19,7 @@ from att.deploy.probation import Standing, Told, Watch
 from att.deploy.watch_rows import Watched
 from att.event.log import EventLog
 from att.event.models import Event, Outcome
-from att.problems import Problem
+from att.problems import NotFound, Problem
 from att.runtime.rows import Note
 from att.store.store import Store
 
@@ -77,14 +77,26 @@ class Watching:
         task.add_done_callback(lambda _: self._tasks.pop(watched.deploy_id, None))
 
     async def _work(self, watched: Watched, fresh: bool) -> None:
-        try:
-            if watched.state is Standing.ON:
-                await self._look(watched, fresh)
-            ill = await self._store.read(watch_rows.one(watched.deploy_id))
-            if ill is not None and ill.state is Standing.ILL:
-                await self._go_back(ill)
-        except Problem as problem:  # the store's own, or the daemon leaves: the next life goes on
-            _log.warning("watch_left", deploy=watched.deploy_id, code=problem.code, detail=problem.detail)
+        """Until it is over. What hinders it is the store's own, or that the daemon leaves, with which this is cancelled."""
+        while True:
+            try:
+                await self._once(watched, fresh)
+                return
+            except NotFound:  # the project is deleted
+                return
+            except Problem as problem:
+                told = {"code": problem.code, "detail": problem.detail}
+                _log.warning("watch_hindered", deploy=watched.deploy_id, **told)
+            await asyncio.sleep(PAUSE)
+            fresh = False
+
+    async def _once(self, watched: Watched, fresh: bool) -> None:
+        now = await self._store.read(watch_rows.one(watched.deploy_id))
+        if now is not None and now.state is Standing.ON:
+            await self._look(now, fresh)
+            now = await self._store.read(watch_rows.one(watched.deploy_id))
+        if now is not None and now.state is Standing.ILL:
+            await self._go_back(now)
 
     async def _look(self, watched: Watched, fresh: bool) -> None:
         left = probation.time_left(watched.ends_at, time.time(), fresh, PAUSE)

@@ -195,7 +195,7 @@ class Runtime:
         await self._taken_in_hand(call)
         if app is not None:
             app.call, app.stop_reason = call, "asked to stop"
-        stopping = asyncio.create_task(self._stop_all(project_id, deploy, call), name=f"stop {project_id}")
+        stopping = asyncio.create_task(self._stop_all(project_id, call), name=f"stop {project_id}")
         self._keep(stopping)
         if wait:
             await asyncio.wait([stopping], timeout=timeout)
@@ -205,11 +205,13 @@ class Runtime:
             await asyncio.sleep(0)
         return await self.status(project_id)
 
-    async def _stop_all(self, project_id: str, deploy: str | None, call: Call) -> None:
-        """A version that is being brought out is not to come up after this."""
+    async def _stop_all(self, project_id: str, call: Call) -> None:
+        """A version that is being brought out is not to come up after this, also one that began just before the watch ended."""
         await self._store.write(rows.unwant(project_id))
+        deploy = await self.changing.under_way(project_id) if self.changing is not None else None
         if deploy is not None and self.changing is not None:
             await self.changing.cancel(project_id, deploy, call)
+            await self._taken_in_hand(call)  # its version may have been out before that word came
         app = self.current(project_id)
         if app is not None and await self.stage.state() is not State.STOPPED:
             app.call, app.stop_reason = call, "asked to stop"

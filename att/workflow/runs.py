@@ -186,6 +186,14 @@ class Runs:
         """The run of an exclusive group (else of a kind) that is under way in a project."""
         return self._busy.get((project_id, exclusive))
 
+    async def under_way(self, project_id: str, exclusive: str) -> Run | None:
+        """The same as it stands in the store; one that is just being begun is waited for."""
+        while self._beginning:
+            await asyncio.wait(set(self._beginning))
+        run_id = self.busy(project_id, exclusive)
+        run = None if run_id is None else await self.get(None, run_id)
+        return None if run is None or run.state.ended else run
+
     def is_under_way(self, run_id: str) -> bool:
         return run_id in self._live
 

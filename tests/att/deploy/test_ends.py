@@ -180,6 +180,21 @@ async def test_a_failed_deploy_that_is_resumed_and_comes_out_well_is_noted_so(be
 
 
 @on_bench
+async def test_a_stop_ends_also_an_older_deploy_that_was_resumed(bench: Bench) -> None:
+    await bench.project()
+    await bench.out("1")
+    bench.version("2", health=500)
+    old = await bench.deploy(build=True, health_timeout=0.3)
+    assert old.state is RunState.FAILED
+    await bench.out("3")
+    await bench.runs.resume("demo", old.run_id, ME)
+    assert (await bench.deploys.status("demo")).under_way == old.run_id
+    await bench.house.runtime.stop("demo", ME)
+    assert (await bench.runs.get("demo", old.run_id)).state is RunState.CANCELLED
+    assert (await bench.house.runtime.status("demo")).state == "stopped"
+
+
+@on_bench
 async def test_a_second_rollback_goes_on_backwards(bench: Bench) -> None:
     """Else it would bring the version out again that was rolled back from."""
     await bench.project()

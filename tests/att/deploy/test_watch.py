@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from att.deploy import watch_rows
 from att.deploy.models import AskHistory, Deploy
+from att.deploy.probation import Standing
+from att.store.errors import DatabaseLocked
 from att.workflow.states import RunState
 from tests.att.deploy.house import Bench, on_bench, open_bench
 from tests.att.runtime.house import ME
@@ -211,3 +214,72 @@ async def test_settings_of_the_watch_that_are_wrong_are_told_by_the_build(bench:
     run = await bench.build()
     assert run.problem is not None
     assert (run.problem["code"], run.problem["fields"][0]["field"]) == ("invalid_settings", "deploy.watch")
+
+
+@on_bench
+async def test_a_store_that_was_locked_for_a_moment_ends_no_watch(bench: Bench) -> None:
+    watching = bench.deploys._watching
+    store, refused = watching._store, asyncio.Event()
+
+    async def write(work):  # type: ignore[no-untyped-def]
+        if "turn" in work.__qualname__ and not refused.is_set():
+            refused.set()
+            raise DatabaseLocked("for a moment")
+        return await store.write(work)
+
+    watching._store = type("Locked", (), {"write": staticmethod(write), "read": store.read})()  # type: ignore[assignment]
+    await two_out(bench, "watch = 40\nwatch_crashes = 0")
+    await kill(bench)
+    await asyncio.wait_for(refused.wait(), 20)
+    await gone_back(bench)
+
+
+@on_bench
+async def test_a_version_that_runs_no_more_is_not_gone_back_from(bench: Bench) -> None:
+    """The release before knows of no watch: whatever came out under it ended none."""
+    await two_out(bench)
+    watched = await bench.house.store.read(watch_rows.one((await history(bench))[0].deploy_id))
+    assert watched is not None
+    await bench.out("3")
+    await bench.house.store.write(watch_rows.turn(watched.deploy_id, Standing.ILL, when=Standing.ENDED))
+    await bench.deploys._watching.open()
+
+    async def ended() -> bool:
+        now = await bench.house.store.read(watch_rows.one(watched.deploy_id))
+        return now is not None and now.state is Standing.ENDED
+
+    await eventually(ended)
+    assert [one.kind for one in await history(bench)] == ["deploy"] * 3
+    assert await bench.says() == "3"
+
+
+@on_bench
+async def test_a_stop_comes_before_the_way_back_that_is_just_being_begun(bench: Bench) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    begin = bench.runs._added
+
+    async def held(live, text: str) -> None:  # type: ignore[no-untyped-def]
+        if live.kept.kind == "deploy.rollback":
+            reached.set()
+            await go_on.wait()
+        await begin(live, text)
+
+    bench.runs._added = held  # type: ignore[method-assign]
+    await two_out(bench, "watch = 40\nwatch_crashes = 0")
+    await kill(bench)
+    await asyncio.wait_for(reached.wait(), 20)
+    stopping = asyncio.create_task(bench.house.runtime.stop("demo", ME))
+    await asyncio.wait([stopping], timeout=0.3)  # it has looked for what is under way
+    go_on.set()
+    await stopping
+    run = await bench.runs.newest("demo", "deploy.rollback")
+    assert run is not None
+    assert run.state is RunState.CANCELLED
+    assert (await bench.house.runtime.status("demo")).state == "stopped"
+    assert "ended" in [one.watch for one in await history(bench)]
+
+
+def test_what_a_later_release_notes_of_a_watch_is_no_hindrance() -> None:
+    noted = {"deploy_id": "d", "project_id": "p", "artefact_id": "a", "run_id": "r", "after": 1}
+    noted |= {"until": "2026-01-01T00:00:00Z", "crashes": 1, "timeout": 5.0, "state": "on", "reason": ""}
+    assert watch_rows.of({"watch": {**noted, "pace": 3}}) == watch_rows.of({"watch": noted})
