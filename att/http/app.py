@@ -22,6 +22,7 @@ from att.access import Access
 from att.catalogue import Bound, Scope
 from att.config import Settings
 from att.http.answering import from_aiohttp, plain, problem_response, request_id
+from att.http.bodies import sent
 from att.http.docs import Docs
 from att.http.errors import BadRequest, ExpectationFailed
 from att.http.front import Front
@@ -175,7 +176,7 @@ def _edge(guard: Guard, metrics: Metrics) -> Middleware:
             count(response.status, time.monotonic() - began)
         elif response.status == 404:
             unknown.inc()
-        return response
+        return await sent(request, response)
 
     return edge
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 
 from att.bulk import LARGE, aside
@@ -26,18 +28,22 @@ async def body_of(request: web.Request, limit: int) -> bytes:
     return b"".join(pieces) if size <= LARGE else await aside(b"".join, pieces)
 
 
-async def sent(request: web.Request, response: web.Response) -> web.StreamResponse:
-    """The response, sent piece by piece when it is large: in one, it would be copied as a whole several times."""
-    body = response.body
+async def sent(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """The response, sent piece by piece when it is large: in one, it would be copied as a whole several times.
+
+    A client that leaves meanwhile is no fault: what was asked for is done, and noted so.
+    """
+    body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or len(body) <= PIECE or request.method == "HEAD":
         return response
     slow = web.StreamResponse(status=response.status, headers=response.headers)
     slow.content_length = len(body)
-    await slow.prepare(request)
     view = memoryview(body)
-    for at in range(0, len(view), PIECE):
-        await slow.write(view[at : at + PIECE])
-    await slow.write_eof()
+    with suppress(ConnectionError):
+        await slow.prepare(request)
+        for at in range(0, len(view), PIECE):
+            await slow.write(view[at : at + PIECE])
+        await slow.write_eof()
     return slow
 
 

@@ -19,7 +19,7 @@ from att.catalogue import Bound, Call, Effect, Operation, Stream, headers_of
 from att.http import streams as live
 from att.http.answering import model_response
 from att.http.asking import Asking, invalid
-from att.http.bodies import body_of, sent
+from att.http.bodies import body_of
 from att.http.errors import UnsupportedMediaType
 from att.http.guard import Guard, permit
 from att.http.heavy import is_large_answer
@@ -148,7 +148,7 @@ class Route:
             response = model_response(told, operation.status)
         for name, header in self._told:
             response.headers[header] = f'"{getattr(result, name)}"'
-        return await sent(request, response)
+        return response
 
     async def _read_body(self, request: web.Request) -> bytes:
         body = await body_of(request, self._door.body_limit)

@@ -7,13 +7,15 @@ import base64
 import contextlib
 import hashlib
 import http.client
+import json
 import os
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
-from tests.att.http.house import READER, TOKEN, Served
+from tests.att.http.house import READER, TOKEN, Served, served
 from tests.support import eventually_sync
 
 
@@ -220,3 +222,24 @@ def test_a_home_without_a_page_has_no_other_files_either(house: Served, tmp_path
     (tmp_path / "token").write_text("secret")
     for path in ("//token", "//page.html", "//../token", "//%2e%2e/token"):
         assert house.ask("GET", path).status == 404
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_large_answer_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps({"name": "long", "extra": {"k": "x" * (12 << 20)}}).encode()
+    with (
+        served(tmp_path, body_limit=16 << 20) as house,
+        socket.create_connection(("127.0.0.1", house.port)) as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leaves with a reset
+        head = f"POST /api/v1/things HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        assert client.recv(12) == b"HTTP/1.1 201"
+        client.close()
+        told = eventually_sync(lambda: house.audited)
+        assert [(each.operation, each.outcome) for each in told] == [("thing.create", "ok")]
+        counted = 'att_requests_total{operation="thing.create",status="201"} 1'
+        eventually_sync(lambda: counted in house.metrics.text().decode())
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
