@@ -66,7 +66,7 @@ class House(click.Group):
 def group() -> click.Group:
     return House(
         "mcp",
-        params=_where_options(),
+        params=[_rooms_option("Offer the tools of these rooms only; else all."), *_where_options()],
         invoke_without_command=True,
         callback=_bridge,
         help="Speak MCP over stdin and stdout, for clients that want a command. `config` tells them so.",
@@ -81,6 +81,26 @@ def _where_options() -> list[click.Parameter]:
     ]
 
 
+def _rooms_option(about: str) -> click.Parameter:
+    return click.Option(["--rooms"], metavar="ROOM,…", callback=_rooms, help=about)
+
+
+def _rooms(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+    """The names of rooms; not those that there are not."""
+    if value is None:
+        return []
+    from att.mcp.chosen import checked, split
+    from att.mcp.errors import UnknownRoom
+    from att.rooms import ROOMS
+
+    names = list(dict.fromkeys(split(value)))
+    try:
+        checked(names, ROOMS)
+    except UnknownRoom as problem:
+        raise click.BadParameter(str(problem), ctx, param) from None
+    return names
+
+
 def _picked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     """The options of the command, else those before it."""
     found = dict(given)
@@ -92,11 +112,14 @@ def _picked(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.pass_context
-def _bridge(ctx: click.Context, /, url: str | None, token: str | None, home: str | None) -> None:
+def _bridge(
+    ctx: click.Context, /, rooms: list[str], url: str | None, token: str | None, home: str | None
+) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from att.cli.client import find
     from att.cli.commands import Done
+    from att.mcp.chosen import query
     from att.mcp.stdio import Bridge
     from att.mcp.wire import Wire
 
@@ -108,7 +131,7 @@ def _bridge(ctx: click.Context, /, url: str | None, token: str | None, home: str
     signal.signal(signal.SIGTERM, _leave)
     if sys.stdin.isatty():
         _say("speaks MCP over stdin and stdout and is meant for a client; `att mcp config --help` tells how")
-    code = Bridge(Wire(locate), sys.stdin.buffer, sys.stdout.fileno(), _say).run()
+    code = Bridge(Wire(locate, query(rooms)), sys.stdin.buffer, sys.stdout.fileno(), _say).run()
     if code:
         raise Done(code)
 
@@ -141,6 +164,7 @@ def config_command() -> click.Command:
                 ["--project"], is_flag=True, help="For the project in this folder, not for the user."
             ),
             click.Option(["--file"], metavar="PATH", help="Another file of that client."),
+            _rooms_option("The tools of these rooms only; else all."),
             *_where_options(),
         ],
         callback=_config,
@@ -154,7 +178,7 @@ def _config(ctx: click.Context, /, **given: Any) -> None:
     from att.mcp import clients
     from att.mcp.textedit import NotEditable
 
-    picked = _picked(ctx, {name: given[name] for name in ("url", "token", "home")})
+    picked = _picked(ctx, {name: given[name] for name in ("rooms", "url", "token", "home")})
     client = clients.CLIENTS[given["client"]]
     project = Path.cwd() if given["project"] else None
     try:
@@ -180,14 +204,23 @@ def _entry(client: Client, picked: dict[str, Any], http: bool, project: Path | N
     from att.cli.client import find
     from att.config import find_home
     from att.mcp import clients
+    from att.mcp.chosen import query
 
+    rooms: list[str] = picked["rooms"]
     if http:
-        return clients.by_http(client, f"{find(picked['url'], 'none', picked['home']).url}/mcp")
+        at = find(picked["url"], "none", picked["home"]).url
+        return clients.by_http(client, f"{at}/mcp{query(rooms)}")
     home = find_home(picked["home"], os.environ)
     arguments = [] if home == find_home(None, {}) else ["--home", str(home)]
     if picked["url"]:
         arguments += ["--url", picked["url"]]
-    return clients.by_command(client, _command(home, project is not None), [*arguments, "mcp"])
+    return clients.by_command(
+        client, _command(home, project is not None), [*arguments, "mcp", *_named(rooms)]
+    )
+
+
+def _named(rooms: list[str]) -> list[str]:
+    return ["--rooms", ",".join(rooms)] if rooms else []
 
 
 def _command(home: Path, shared: bool) -> str:

@@ -18,6 +18,7 @@ from att.http.bodies import body_of
 from att.http.guard import Guard
 from att.http.heavy import beside_texts
 from att.http.routes import COUNT, Audit
+from att.mcp.chosen import rooms_of
 from att.mcp.doorkeeper import Doorkeeper, metadata, unauthorized
 from att.mcp.mount import McpSettings, Mounted, add_routes
 from att.mcp.names import Spelling
@@ -55,7 +56,7 @@ class Door:
         self._settings = settings
         self._offer = offer
         self._events = events
-        self._keeper = Doorkeeper(Guard(access, settings))
+        self._keeper = Doorkeeper(Guard(access, settings), rooms_of(bound))
         self._caller = Caller(bound, Counter(metrics, audit))
         self._count = Counted(metrics, "mcp")
         self._server: AttServer | None = None

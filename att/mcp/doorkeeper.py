@@ -20,6 +20,7 @@ from att.catalogue import Call, Scope
 from att.http.answering import problem_response
 from att.http.guard import Guard
 from att.http.routes import REQUEST_ID
+from att.mcp.chosen import Rooms, chosen
 from att.mcp.offer import METADATA, PATH
 from att.problems import Problem, Unauthorized
 
@@ -28,11 +29,12 @@ KEY = "att"
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent one request. `credential` tells two tokens apart and is no secret."""
+    """Who sent one request, and for which tools. `credential` tells two tokens apart and is no secret."""
 
     caller: Caller
     request_id: str
     credential: str
+    rooms: Rooms | None = None  # of tools, that the address names; None: all
 
     @property
     def call(self) -> Call:
@@ -48,13 +50,15 @@ def visitor(request: Any) -> Visitor:
 
 
 class Doorkeeper:
-    """Lets requests in."""
+    """Lets requests in. `rooms`: all that there are."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, rooms: Rooms) -> None:
         self._guard = guard
+        self._rooms = rooms
 
     def admit(self, request: web.Request) -> Callable[[], Mapping[str, Any]]:
-        """What makes the additions to the scope, with words of the SDK. `Unauthorized` for whom is not known."""
+        """What makes the additions to the scope, with words of the SDK. `Unauthorized` for whom is not known;
+        `UnknownRoom` for an address that names one that there is not."""
         return partial(_scope, self.ask(request))
 
     def still(self, request: web.Request) -> bool:
@@ -75,7 +79,8 @@ class Doorkeeper:
         kind = "token" if "Authorization" in headers else "session"
         secret = given.partition(" ")[2].strip() if kind == "token" else given
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-        return Visitor(caller, request[REQUEST_ID], f"{kind}:{digest}")
+        rooms = chosen(request.rel_url.raw_query_string, self._rooms)
+        return Visitor(caller, request[REQUEST_ID], f"{kind}:{digest}", rooms)
 
 
 def _scope(found: Visitor) -> Mapping[str, Any]:

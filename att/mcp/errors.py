@@ -12,6 +12,15 @@ class ResultTooLarge(Problem):
     hint = "Ask for less: a smaller `limit`, a narrower filter, or page by page with `cursor`."
 
 
+class UnknownRoom(Problem):
+    """Raised with `unknown` and `known`."""
+
+    code, status, title = "unknown_room", 422, "There is no such room of tools"
+    hint = (
+        "Choose among the rooms in `known`, with commas between them, or leave `rooms` out to have all tools."
+    )
+
+
 class UnknownResource(NotFound):
     """Raised with `uri`."""
 

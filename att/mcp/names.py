@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from att.catalogue import Operation
+if TYPE_CHECKING:
+    from att.catalogue import Operation
 
 PREFIX = "att."
 LONGEST = 56  # 64, less what clients put before

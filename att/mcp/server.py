@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.session import ServerSession
@@ -28,6 +28,7 @@ from mcp.shared.exceptions import MCPError
 from att.access import Caller as Who
 from att.event.log import EventLog
 from att.mcp import prompts
+from att.mcp.chosen import Rooms, instructions
 from att.mcp.doorkeeper import Visitor, visitor
 from att.mcp.names import Spelling
 from att.mcp.notify import LIST, Notifier
@@ -40,15 +41,10 @@ from att.problems import Problem
 Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]
 _MOST_COMPLETIONS = 100
+_GREETINGS = ("initialize", "server/discover")
+_ROOMS = "att rooms"
 _MOST_SUBSCRIPTIONS = 1000  # of one client
 _TOO_MANY = f"At most {_MOST_SUBSCRIPTIONS} resources can be listened to at once."
-
-INSTRUCTIONS = """\
-ATT keeps one NVIDIA NeMo Agent Toolkit (NAT) app running on this machine and lets you see, change, test and deploy it.
-Begin with the tool att_project_list (or the resource att://projects) and use the ids it tells. Tools are named
-att_<room>_<verb>. A failure carries a stable `code` and a `hint` that says what to do. Long lists come in pages: pass
-`next_cursor` back as `cursor`. Long work answers with a run: give `wait` (seconds) to wait for its end with progress, or look
-at it by its `run_id`."""
 
 
 class AttServer(Server[Any]):
@@ -62,9 +58,7 @@ class AttServer(Server[Any]):
             version=version,
             title="ATT",
             description="Keeps a NAT app running; to see, change, test and deploy it.",
-            instructions=INSTRUCTIONS
-            if spelling is Spelling.UNDERSCORE
-            else INSTRUCTIONS.replace("att_", "att."),
+            instructions=instructions(spelling, None),
             cache_hints={
                 "tools/list": CacheHint(ttl_ms=60_000),
                 "prompts/list": CacheHint(ttl_ms=60_000),
@@ -74,7 +68,7 @@ class AttServer(Server[Any]):
             },
             get_tool_input_schema=self._schema_of,
         )
-        self.middleware.clear()  # tracing without an exporter
+        self.middleware[:] = [self._introduced]  # and no tracing, which has no exporter
         self._surface = surface
         self._caller = caller
         self._spelling = spelling
@@ -109,20 +103,27 @@ class AttServer(Server[Any]):
         told = notification_options or NotificationOptions(resources_changed=True)
         return super().create_initialization_options(told, *args, **named)
 
+    async def _introduced(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A session keeps the rooms that it was opened with; who chose some is told which."""
+        result = await call_next(ctx)
+        if ctx.method in _GREETINGS:
+            rooms = visitor(ctx.request).rooms
+            ctx.session._connection.state[_ROOMS] = rooms
+            if rooms is not None and isinstance(result, dict):
+                return {**result, "instructions": instructions(self._spelling, rooms)}
+        return result
+
     def _schema_of(self, name: str) -> Json | None:
         return self._schemas.get(name)
 
     # -- tools
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> Json:
-        scopes = visitor(ctx.request).caller.scopes
-        return {
-            "resultType": "complete",
-            "tools": [self._wire[tool.operation.name] for tool in self._surface.allowed(scopes)],
-        }
+        allowed = self._surface.allowed(visitor(ctx.request).caller.scopes, _rooms(ctx))
+        return {"resultType": "complete", "tools": [self._wire[tool.operation.name] for tool in allowed]}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Json:
-        name = self._surface.spoken.get(params.name)
+        name = self._surface.meant(params.name, _rooms(ctx))
         if name is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
         reporter = _Reporter(ctx) if (ctx.meta or {}).get("progress_token") is not None else None
@@ -204,7 +205,7 @@ class AttServer(Server[Any]):
             raise MCPError(
                 types.INVALID_PARAMS, f"The prompt needs {', '.join(missing)}.", {"missing": missing}
             )
-        text = prompts.text(prompt, given, self._spelling, self._surface.tools)
+        text = prompts.text(prompt, given, self._spelling, self._surface.of(_rooms(ctx)))
         message = {"role": "user", "content": {"type": "text", "text": text}}
         return {"resultType": "complete", "description": prompt.about, "messages": [message]}
 
@@ -263,6 +264,12 @@ class _Listen:
             return await self._streams(ctx, params.model_copy(update={"notifications": honoured}))
         finally:
             end()
+
+
+def _rooms(ctx: Context) -> Rooms | None:
+    """Those that the session was opened with; those of the request when it stands alone."""
+    found: Rooms | None = ctx.session._connection.state.get(_ROOMS, visitor(ctx.request).rooms)
+    return found
 
 
 def _session_of(ctx: Context) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from att.catalogue import Effect, Operation, Scope
 from att.mcp import names, schemas
+from att.mcp.chosen import Rooms, room_of
 from att.mcp.models import ResourceShown, ToolHints, ToolShown
 from att.mcp.names import Spelling
 from att.mcp.places import PLACES, PROJECTS, Place
@@ -61,9 +62,20 @@ class Surface:
             place for place in PLACES if all(need in self.tools for need in place.operations)
         )
 
-    def allowed(self, scopes: frozenset[Scope]) -> list[Tool]:
-        """The tools that a token of these scopes may call."""
-        return [tool for tool in self.tools.values() if tool.operation.scope in scopes]
+    def allowed(self, scopes: frozenset[Scope], rooms: Rooms | None = None) -> list[Tool]:
+        """The tools of these rooms that a token of these scopes may call."""
+        return [tool for tool in self.of(rooms).values() if tool.operation.scope in scopes]
+
+    def of(self, rooms: Rooms | None) -> Mapping[str, Tool]:
+        """The tools of these rooms, by operation; None: of all."""
+        if rooms is None:
+            return self.tools
+        return {name: tool for name, tool in self.tools.items() if room_of(name) in rooms}
+
+    def meant(self, name: str, rooms: Rooms | None) -> str | None:
+        """The operation that a call of this name means; None when no tool of these rooms has it."""
+        operation = self.spoken.get(name)
+        return operation if operation and (rooms is None or room_of(operation) in rooms) else None
 
     def readable(self, scopes: frozenset[Scope]) -> list[Place]:
         """The resources that a token of these scopes may read."""

@@ -79,9 +79,10 @@ class Reply(NamedTuple):
 
 
 class Wire:
-    """The way to the daemon; `locate` tells where it is and what the token is, now."""
+    """The way to the daemon; `locate` tells where it is and what the token is, now; `query`: what stands behind the address."""
 
-    def __init__(self, locate: Callable[[], Where]) -> None:
+    def __init__(self, locate: Callable[[], Where], query: str = "") -> None:
+        self._path = PATH + query
         self._locate = locate
         self.where = locate()
 
@@ -111,7 +112,7 @@ class Wire:
                 connection.connect()
                 connection.sock.settimeout(timeout)
                 hold.take(connection.sock)
-                connection.request(method, PATH, body, given)
+                connection.request(method, self._path, body, given)
             except (OSError, http.client.HTTPException) as error:
                 raise NotSent(_reason(error)) from None
             try:

@@ -22,6 +22,7 @@ class Double:
     def __init__(self) -> None:
         self.port = free_port()
         self.heard: list[tuple[str, dict[str, str], Any]] = []  # HTTP method, headers, message
+        self.paths: set[str] = set()
         self.sessions: set[str] = set()
         self.token = TOKEN
         self.breaks: list[str] = []  # methods of MCP whose next request is done and not answered
@@ -107,6 +108,7 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
         def _heard(self, message: Any) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             with double.changed:
+                double.paths.add(self.path)
                 double.heard.append((self.command, headers, message))
                 double.changed.notify_all()
             if double.unavailable:

@@ -57,12 +57,14 @@ class House:
         return opened.result().waiting if opened is not None and opened.done() else 0
 
     @asynccontextmanager
-    async def client(self, mode: str = "auto", token: str = OWNER, **options: Any) -> AsyncIterator[Client]:
+    async def client(
+        self, mode: str = "auto", token: str = OWNER, query: str = "", **options: Any
+    ) -> AsyncIterator[Client]:
         headers = {"Authorization": f"Bearer {token}"}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=30) as http,
             Client(
-                streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode, **options
+                streamable_http_client(f"{self.url}/mcp{query}", http_client=http), mode=mode, **options
             ) as client,
         ):
             yield client

@@ -112,6 +112,24 @@ def test_what_is_printed_is_what_is_written(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("form", ["--stdio", "--http"])
+def test_the_rooms_are_written_into_the_entry_and_taken_out_of_it(
+    home: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = ["mcp", "config", "claude", "--write", form]
+    assert main([*written, "--rooms", "project, code,project"]) == 0
+    entry = told("claude", home / ".claude.json")
+    if form == "--stdio":
+        assert entry["args"] == ["mcp", "--rooms", "project,code"]
+    else:
+        assert entry["url"].endswith("/mcp?rooms=project,code")
+    assert main(["mcp", "config", "claude", form, "--rooms", "project,cod"]) == 2
+    assert "no room cod; there are code, debug" in capsys.readouterr().err
+    assert told("claude", home / ".claude.json") == entry
+    assert main(written) == 0
+    assert "rooms" not in json.dumps(told("claude", home / ".claude.json"))
+
+
 def test_it_may_be_repeated_and_changed_and_keeps_what_the_user_added(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

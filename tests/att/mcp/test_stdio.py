@@ -337,7 +337,7 @@ def test_as_a_command_it_answers_what_is_piped_in_and_loads_nothing_heavy(server
     ]
     code = (
         "import sys\nfrom att.cli.main import main\n"
-        "code = main(['mcp'])\n"
+        "code = main(['mcp', '--rooms', 'project,code'])\n"
         "heavy = {'mcp', 'aiohttp', 'asyncio', 'sqlalchemy', 'rich'} & sys.modules.keys()\n"
         "sys.exit(f'loaded: {heavy}' if heavy else code)"
     )
@@ -351,6 +351,7 @@ def test_as_a_command_it_answers_what_is_piped_in_and_loads_nothing_heavy(server
     )
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 2]
+    assert server.paths == {"/mcp?rooms=project,code"}
 
 
 def test_sigterm_ends_the_command_at_once(server: Double) -> None:
