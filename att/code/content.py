@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from att.code.errors import FileChanged, NotText
@@ -53,10 +54,25 @@ def checks(if_match: str | None) -> Check | None:
     return check
 
 
-def part_of(descriptor: int, path: str, offset: int, limit: int, encoding: Encoding | None) -> FileContent:
-    """A part of an open file. Text is never cut inside of a character."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was read of a file, from `offset` on. `etag`: of all of it."""
+
+    data: bytes
+    offset: int
+    found: os.stat_result
+    etag: str
+
+
+def piece_of(descriptor: int, offset: int, limit: int) -> Piece:
+    """A part of an open file, as it is."""
     found = os.fstat(descriptor)
-    data = _read(descriptor, offset, limit)
+    return Piece(_read(descriptor, offset, limit), offset, found, etag(descriptor))
+
+
+def content_of(piece: Piece, path: str, encoding: Encoding | None) -> FileContent:
+    """The same as text, which is never cut inside of a character, or as base64. Waits for no disk."""
+    found, data, offset = piece.found, piece.data, piece.offset
     more = offset + len(data) < found.st_size
     text = None if encoding is Encoding.BASE64 else _text(data, more)
     if text is None and encoding is Encoding.UTF8:
@@ -72,7 +88,7 @@ def part_of(descriptor: int, path: str, offset: int, limit: int, encoding: Encod
         offset=offset,
         length=length,
         next_offset=offset + length if offset + length < found.st_size else None,
-        etag=etag(descriptor),
+        etag=piece.etag,
         executable=bool(found.st_mode & 0o111),
         modified_at=moment(found.st_mtime),
     )

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import os
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +54,11 @@ class Code:
         return await asyncio.to_thread(_page, await self._projects.path(ask.project_id), ask)
 
     async def read(self, ask: ReadFile) -> FileContent:
-        file, large = await asyncio.to_thread(_opened, await self._projects.path(ask.project_id), ask)
-        return await (aside if large else asyncio.to_thread)(_read, file, ask)
+        piece = await asyncio.to_thread(_read, await self._projects.path(ask.project_id), ask)
+        told = (piece, ask.path, ask.encoding)
+        return (
+            await aside(content.content_of, *told) if len(piece.data) > LARGE else content.content_of(*told)
+        )
 
     async def write(self, ask: WriteFile, call: Call) -> WrittenFile:
         folder = await self._projects.path(ask.project_id)
@@ -175,19 +177,14 @@ def _after(cursor: str) -> tuple[str, ...]:
     return tuple(path.split("/"))
 
 
-def _opened(folder: Path, ask: ReadFile) -> tuple[FileIO, bool]:
-    """The file, which closes itself when nobody waits for it any more, and whether there is much to read."""
-    file = FileIO(Inside(folder).open(ask.path))
-    return file, min(ask.limit, os.fstat(file.fileno()).st_size - ask.offset) > LARGE
-
-
-def _read(file: FileIO, ask: ReadFile) -> FileContent:
+def _read(folder: Path, ask: ReadFile) -> content.Piece:
+    descriptor = Inside(folder).open(ask.path)
     try:
-        return content.part_of(file.fileno(), ask.path, ask.offset, ask.limit, ask.encoding)
+        return content.piece_of(descriptor, ask.offset, ask.limit)
     except OSError as error:
         raise problem_of(error, ask.path) from error
     finally:
-        file.close()
+        os.close(descriptor)
 
 
 def _data(ask: WriteFile) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from att.bulk import LARGE, aside
 from att.code.content import HASHED
 from att.code.errors import FileChanged, FileMissing, FolderNotEmpty, NotAFile, NotText, PathTaken
 from att.confine import GitInternals, PathOutsideProject
@@ -42,7 +44,8 @@ async def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=300), text=st.text(max_size=60))
 def test_any_content_comes_back_as_it_was(data: bytes, text: str, tmp_path_factory: Any) -> None:
-    from att.code.files import _data, _opened, _read, _write
+    from att.code.content import content_of
+    from att.code.files import _data, _read, _write
     from att.code.models import ReadFile, WriteFile
 
     folder = tmp_path_factory.getbasetemp()
@@ -55,7 +58,31 @@ def test_any_content_comes_back_as_it_was(data: bytes, text: str, tmp_path_facto
         wanted = data if "encoding" in given_as else text.encode()
         assert (folder / "any/content").read_bytes() == wanted
         reading = ReadFile(project_id="app", path="any/content")
-        assert bytes_of(_read(_opened(folder, reading)[0], reading)) == wanted
+        assert bytes_of(content_of(_read(folder, reading), reading.path, None)) == wanted
+
+
+@on_a_loop
+async def test_a_disk_that_does_not_answer_keeps_no_large_value_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on, read = threading.Event(), threading.Event(), os.pread
+
+    def slow(*given: int) -> bytes:
+        reached.set()
+        go_on.wait(10)
+        return read(*given)
+
+    async with house(tmp_path) as app:
+        app.has({"large.txt": "x" * (LARGE * 2)})
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", slow)
+            reading = asyncio.create_task(app.ask("read", path="large.txt"))
+            await asyncio.to_thread(reached.wait, 10)
+            try:
+                assert await asyncio.wait_for(aside(len, "abc"), 5) == 3
+            finally:
+                go_on.set()
+        assert (await reading).length == LARGE * 2
 
 
 @on_a_loop
