@@ -14,9 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from att import plain
 from att.runtime.errors import InvalidSettings
-from att.runtime.preflight import FILE
+from att.runtime.preflight import settings_text
 
 
 class DeploySettings(BaseModel):
@@ -46,11 +45,5 @@ def parse(text: str, where: str = "att.toml") -> DeploySettings:
 
 
 def read(folder: Path) -> DeploySettings:
-    """What stands in the folder's att.toml, which was checked before; the defaults when there is none."""
-    try:
-        text = plain.text(folder / FILE)
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InvalidSettings(f"{FILE} cannot be read: {fault}", file=FILE, fields=[]) from None
-    return parse(text)
+    """What stands in the folder's att.toml; the defaults when there is none."""
+    return parse(settings_text(folder))

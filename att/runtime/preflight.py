@@ -65,15 +65,19 @@ class Ready:
         return command.build(self.settings, place, (self.argv[0], *words[1:]), self.env)
 
 
-def read_settings(folder: Path) -> RuntimeSettings:
-    """What the project's att.toml says; the defaults when there is none."""
+def settings_text(folder: Path) -> str:
+    """The project's att.toml; nothing when there is none."""
     try:
-        text = plain.text(folder / FILE)
+        return plain.text(folder / FILE)
     except FileNotFoundError:
-        text = ""
+        return ""
     except (OSError, UnicodeDecodeError) as fault:
         raise InvalidSettings(f"{FILE} cannot be read: {fault}", file=FILE, fields=[]) from None
-    return settings.parse(text, FILE)
+
+
+def read_settings(folder: Path) -> RuntimeSettings:
+    """What the project's att.toml says; the defaults when there is none."""
+    return settings.parse(settings_text(folder), FILE)
 
 
 def find_config(folder: Path) -> Path | None:
