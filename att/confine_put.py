@@ -116,19 +116,24 @@ def _draft(folder: int, mode: int) -> tuple[int, str | None]:
     while True:
         draft = _name()
         descriptor = os.open(draft, _NEW, mode, dir_fd=folder)
-        _lock(descriptor)
-        if os.fstat(descriptor).st_nlink:  # nobody took it for forsaken before it was locked
+        if _lock(descriptor) and os.fstat(descriptor).st_nlink:
             return descriptor, draft
-        os.close(descriptor)
+        os.close(descriptor)  # somebody took it for forsaken before it was locked
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
 
 
 def _name() -> str:
     return f"{TEMPORARY}locked-{secrets.token_hex(8)}"
 
 
-def _lock(descriptor: int) -> None:
-    with suppress(OSError):  # a file system without locks, where nobody can take one either
+def _lock(descriptor: int) -> bool:
+    """False when another has it. A file system without locks gives none to anybody."""
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
+    return True
 
 
 def sweep_once(folder: int, now: Callable[[], float] = time.time) -> None:
@@ -156,24 +161,28 @@ def sweep(folder: int, now: float) -> list[str]:
     gone = []
     for name in names:
         with suppress(OSError):  # gone meanwhile, or not ours to take away
-            if _forsaken(folder, name, now):
-                os.unlink(name, dir_fd=folder)
+            if _take_away(folder, name, now):
                 gone.append(name)
     return gone
 
 
-def _forsaken(folder: int, name: str, now: float) -> bool:
+def _take_away(folder: int, name: str, now: float) -> bool:
+    """Remove it if it is forsaken; whether it was."""
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if found.st_uid != os.geteuid():
         return False
     if _UNLOCKED.fullmatch(name):
         kind = stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
-        return kind and now - found.st_ctime > _FORSAKEN
+        if not kind or now - found.st_ctime <= _FORSAKEN:
+            return False
+        os.unlink(name, dir_fd=folder)
+        return True
     if not _LOCKED.fullmatch(name) or not stat.S_ISREG(found.st_mode):
         return False
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError while somebody writes
+        os.unlink(name, dir_fd=folder)  # still locked: who made it a moment ago finds it gone
         return True
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,40 @@ def test_what_somebody_writes_at_the_moment_is_left_alone(tmp_path: Path) -> Non
         fcntl.flock(file, fcntl.LOCK_EX)
         assert swept(tmp_path, time.time() + 1e6) == []
     assert swept(tmp_path) == [draft.name]
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confine_put, "_NAMELESS", 0)
+    lock, draft, sweeping = confine_put._lock, confine_put._draft, []
+    taken, drafted = threading.Event(), threading.Event()
+    unlink = os.unlink
+
+    def slow(name: str, *, dir_fd: int) -> None:
+        if threading.current_thread() in sweeping:
+            taken.set()
+            drafted.wait(0.3)
+        unlink(name, dir_fd=dir_fd)
+
+    def late(descriptor: int) -> bool:
+        if not sweeping:
+            sweeping.append(threading.Thread(target=swept, args=(tmp_path,)))
+            sweeping[0].start()
+            taken.wait(10)
+        return lock(descriptor)
+
+    def watched(folder: int, mode: int) -> tuple[int, str | None]:
+        found = draft(folder, mode)
+        drafted.set()
+        sweeping[0].join(10)
+        return found
+
+    monkeypatch.setattr(os, "unlink", slow)
+    monkeypatch.setattr(confine_put, "_lock", late)
+    monkeypatch.setattr(confine_put, "_draft", watched)
+    Inside(tmp_path).write("file", b"whole")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
 def test_what_carries_no_lock_is_taken_away_when_it_is_old_and_what_is_not_ours_never(tmp_path: Path) -> None:
