@@ -272,15 +272,19 @@ async def test_nothing_is_read_while_nobody_follows(tmp_path: Path) -> None:
 async def test_closing_ends_the_followers(tmp_path: Path) -> None:
     async with rooms(tmp_path) as house:
 
-        async def whole() -> list[int]:
-            return [event.id async for event in house.events.subscribe(0)]
+        async def whole(into: list[int]) -> None:
+            async for event in house.events.subscribe(0):
+                into.append(event.id)
 
-        following = [asyncio.ensure_future(whole()) for _ in range(5)]
+        told: list[list[int]] = [[] for _ in range(5)]
+        following = [asyncio.ensure_future(whole(each)) for each in told]
         await some(house, 3)
-        await eventually(lambda: house.events._window.known == 3)
+        await eventually(lambda: told == [[1, 2, 3]] * 5)
         await house.events.aclose()
-        assert await asyncio.wait_for(asyncio.gather(*following), 5) == [[1, 2, 3]] * 5
-        assert await asyncio.wait_for(whole(), 5) == []
+        await asyncio.wait_for(asyncio.gather(*following), 5)
+        late: list[int] = []
+        await asyncio.wait_for(whole(late), 5)
+        assert late == []
 
 
 @on_a_loop
