@@ -274,7 +274,7 @@ async def test_closing_ends_the_followers(tmp_path: Path) -> None:
 
         async def whole(into: list[int]) -> None:
             async for event in house.events.subscribe(0):
-                into.append(event.id)
+                into += [event.id]
 
         told: list[list[int]] = [[] for _ in range(5)]
         following = [asyncio.ensure_future(whole(each)) for each in told]
