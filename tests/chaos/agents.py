@@ -35,13 +35,13 @@ class Cut(http.client.HTTPException):
 
 
 class Agent(threading.Thread, ABC):
-    """`refused` and `odd` must stay empty; `cut` counts requests that were taken and not answered."""
+    """`refused` and `odd` must stay empty; `cut` counts requests that were taken and not answered, `words` those of progress."""
 
     def __init__(self, port: int, project: str, token: Callable[[], str]) -> None:
         super().__init__(daemon=True, name=type(self).__name__)
         self.ledger = Ledger()
         self.cursor = "oldest"
-        self.refused = self.cut = self.notices = self.streams = self.pages = 0
+        self.refused = self.cut = self.notices = self.streams = self.pages = self.words = 0
         self.answers: Counter[int] = Counter()
         self.odd: list[str] = []
         self.project, self.log = project, f"att://project/{project}/logs"
@@ -98,6 +98,10 @@ class Agent(threading.Thread, ABC):
             self._news.clear()
 
     @abstractmethod
+    def call(self, tool: str, arguments: Json) -> Any:
+        """What the tool answers. Later when it is to be asked again."""
+
+    @abstractmethod
     def page(self) -> Any:
         """The lines after the cursor."""
 
@@ -148,6 +152,7 @@ class Agent(threading.Thread, ABC):
         """The result of a request, and the head of its answer."""
         with self._asked("POST", self.message(method, params), head) as answer:
             told = [json.loads(answer.read())] if _is_json(answer) else list(self._events(answer))
+            self.words += sum("method" in each for each in told)
             if not told or not {"result", "error"} & told[-1].keys():
                 raise Cut(method)
             if "error" in told[-1] or told[-1]["result"].get("isError"):
@@ -188,8 +193,11 @@ class SessionAgent(Agent):
 
     def page(self) -> Any:
         asked = {"project_id": self.project, "cursor": self.cursor, "limit": FULL, "wait": 1}
-        params = {"name": "att_runtime_logs", "arguments": asked}
-        result, _ = self.ask("tools/call", params, self._head())
+        return self.call("att_runtime_logs", asked)
+
+    def call(self, tool: str, arguments: Json) -> Any:
+        progress = {"_meta": {"progressToken": self.pages}}  # so a word comes while it lasts
+        result, _ = self.ask("tools/call", {"name": tool, "arguments": arguments, **progress}, self._head())
         return result["structuredContent"]
 
     def _hear(self) -> None:
@@ -236,6 +244,10 @@ class LoneAgent(Agent):
     """2026-07-28."""
 
     version = "2026-07-28"
+
+    def call(self, tool: str, arguments: Json) -> Any:
+        params = self._with({"name": tool, "arguments": arguments})
+        return self.ask("tools/call", params, self._head("tools/call", tool))[0]["structuredContent"]
 
     def page(self) -> Any:
         uri = f"{self.log}?cursor={self.cursor}&limit={FULL}"
