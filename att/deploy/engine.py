@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,8 +20,9 @@ from att import shortrun
 from att.deploy import files, image
 from att.deploy.errors import DockerUnavailable, ImageFailed
 from att.deploy.models import Artefact
+from att.problems import Problem
 from att.project.files import remove_tree
-from att.runtime import environment, nat, preflight
+from att.runtime import disk, environment, nat, preflight, secrets
 
 PROGRAMS = ("docker", "podman")
 ANSWER, BUILD = 15.0, 3600.0  # seconds
@@ -67,13 +70,19 @@ class Engine:
             del lines[:-LINES]
             report(line)
 
+        laying = asyncio.create_task(
+            asyncio.to_thread(_lay_out, context, artefact, folder, self._environ), name="image"
+        )
         try:
-            await asyncio.to_thread(_lay_out, context, artefact, folder, self._environ)
+            await asyncio.shield(laying)
             argv = [program, "build", "--tag", name, str(context)]
             code = await shortrun.run(argv, cwd=context, env=self._environ, on_line=heard, timeout=BUILD)
         except TimeoutError:
             raise ImageFailed(f"the image was not built within {BUILD:g} s", lines=lines) from None
+        except OSError as fault:
+            raise _refusal(fault, lines) from fault
         finally:
+            await asyncio.wait([laying])  # a thread goes on when it is cancelled
             await asyncio.to_thread(remove_tree, context)
         if code:
             last = next((line for line in reversed(lines) if line.strip()), "")
@@ -81,8 +90,13 @@ class Engine:
         return name
 
 
+def _refusal(fault: OSError, lines: list[str]) -> Problem:
+    told = f"{fault.filename or 'the context of the image'}: {fault.strerror}"
+    return disk.refusal(fault, told, partial(ImageFailed, lines=lines))
+
+
 def _lay_out(context: Path, artefact: Artefact, folder: Path, environ: Mapping[str, str]) -> None:
-    """The context: the artefact's files without its environment, which does not move, and how to make it anew."""
+    """The context: the artefact's files, but no secrets and not its environment, which does not move; and how to make that anew."""
     remove_tree(context)
     (context / image.FILES).mkdir(parents=True)
     files.copy(folder, context / image.FILES)
@@ -100,6 +114,12 @@ def _lay_out(context: Path, artefact: Artefact, folder: Path, environ: Mapping[s
     )
     if strange := image.foreign(facts):
         raise ImageFailed(f"the command in att.toml names {strange}, which an image does not have", lines=[])
+    for place in secrets.files(settings.env, folder):
+        for told in (os.path.normpath, os.path.realpath):
+            inside = os.path.relpath(told(place), told(folder))
+            copied = context / image.FILES / inside
+            if not inside.startswith("..") and (copied.is_symlink() or copied.is_file()):
+                copied.unlink()
     (context / image.PACKAGES).write_text(image.packages(facts.packages), "utf-8")
     (context / "Dockerfile").write_text(image.dockerfile(facts), "utf-8")
 

@@ -2,7 +2,8 @@
 
 The image holds what the artefact holds: its files, and in an environment of the image's own the very versions that were installed
 when it was built. It runs the project's own command, on all addresses of the container. No secret gets in: what att.toml
-names by reference (`${env:…}`, `${file:…}`) is to be given when the container is started, and the Dockerfile says so.
+names by reference (`${env:…}`, `${file:…}`) is to be given when the container is started, and the Dockerfile says so; a file
+that is named so stays out.
 """
 
 from __future__ import annotations

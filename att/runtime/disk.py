@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from att.runtime.errors import RunFolderUnusable
 from att.store.errors import DiskFull
 
 
-def refusal(fault: BaseException | None, told: str, otherwise: type[Problem]) -> Problem:
+def refusal(fault: BaseException | None, told: str, otherwise: Callable[[str], Problem]) -> Problem:
     """`DiskFull`, or what `otherwise` says of the place."""
     full = isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT)
     return (DiskFull if full else otherwise)(told)

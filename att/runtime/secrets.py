@@ -7,6 +7,7 @@ the secret. Other `${…}` are left alone, they are the app's own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,16 @@ def references(values: Mapping[str, str]) -> list[str]:
     return [found[0] for text in values.values() for found in _REFERENCE.finditer(text)]
 
 
+def files(values: Mapping[str, str], base: Path) -> list[Path]:
+    """The files that the references name."""
+    found = (found for text in values.values() for found in _REFERENCE.finditer(text))
+    return [_place(base, one[2]) for one in found if one[1] == "file" and "\0" not in one[2]]
+
+
+def _place(base: Path, name: str) -> Path:
+    return base / os.path.expanduser(name)  # noqa: PTH111  (that of Path fails where there is no such user)
+
+
 def _look_up(variable: str, kind: str, name: str, environ: Mapping[str, str], base: Path) -> str:
     reference = f"${{{kind}:{name}}}"
     if kind == "env":
@@ -40,16 +51,15 @@ def _look_up(variable: str, kind: str, name: str, environ: Mapping[str, str], ba
                 f"{variable} needs {reference}, which is not set", reference=reference, variable=variable
             )
         return environ[name]
-    path = base / Path(name).expanduser()
     try:
-        with plain.opened(path) as file:
+        with plain.opened(_place(base, name)) as file:
             content = file.read(_MOST + 1)
         if len(content) > _MOST:
             raise SecretMissing(
                 f"{reference} is too large for a secret", reference=reference, variable=variable
             )
         text = content.decode()
-    except (OSError, UnicodeDecodeError) as fault:
+    except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not text"
         raise SecretMissing(
             f"{variable} needs {reference}, which cannot be read: {reason}",

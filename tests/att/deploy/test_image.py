@@ -122,6 +122,46 @@ async def test_an_image_that_fails_leaves_the_artefact(bench: Bench) -> None:
 
 
 @on_bench
+async def test_a_file_with_a_secret_gets_into_no_image(bench: Bench) -> None:
+    folder = await bench.project(serve="nat")
+    plain(folder)
+    settings = (folder / "att.toml").read_text()
+    given = 'env = { KEY = "${file:keys/main}", OTHER = "${file:linked}", FAR = "${file:/etc/hostname}" }'
+    (folder / "att.toml").write_text(settings.replace("[runtime]\n", f"[runtime]\n{given}\n"))
+    (folder / "keys").mkdir()
+    for name in ("main", "real", "public"):
+        (folder / "keys" / name).write_text(f"the {name} key")
+    (folder / "linked").symlink_to("keys/real")
+    made = engine(bench)
+    run = await bench.build(image=True)
+    assert run.state is RunState.SUCCEEDED, run.problem
+    assert [place.name for place in (made / "context" / "files" / "keys").iterdir()] == ["public"]
+    assert run.result is not None
+    artefact = bench.deploys.builder.folder("demo", run.result["artefact"]["artefact_id"])
+    assert (artefact / "files" / "keys" / "main").read_text() == "the main key"
+
+
+@pytest.mark.parametrize(("errno", "code"), [(28, "disk_full"), (13, "image_failed")])
+def test_a_disk_that_refuses_the_context_is_told(tmp_path: Path, errno: int, code: str) -> None:
+    @on_bench
+    async def refused(bench: Bench) -> None:
+        plain(await bench.project(serve="nat"))
+        engine(bench)
+        assert (await bench.build()).state is RunState.SUCCEEDED
+
+        def copy(*_: object) -> None:
+            raise OSError(errno, os.strerror(errno))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("att.deploy.engine.files", type("Full", (), {"copy": staticmethod(copy)}))
+            run = await bench.build(image=True)
+        assert run.problem is not None
+        assert run.problem["code"] == code
+
+    refused(tmp_path)
+
+
+@on_bench
 async def test_a_program_that_only_this_machine_has_gets_into_no_image(bench: Bench) -> None:
     folder = await bench.project(serve="nat")
     (folder / "run").write_text("#!/bin/sh\n")

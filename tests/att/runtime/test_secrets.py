@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from att.runtime.errors import SecretMissing
-from att.runtime.secrets import references, resolve
+from att.runtime.secrets import files, references, resolve
 
 
 def test_a_variable_and_a_file_are_looked_up(tmp_path: Path) -> None:
@@ -16,7 +16,9 @@ def test_a_variable_and_a_file_are_looked_up(tmp_path: Path) -> None:
     assert found == {"A": "x-value", "B": "from the file", "C": "plain ${OTHER}"}
 
 
-@pytest.mark.parametrize("reference", ["${env:NOT_SET}", "${file:not-there}"])
+@pytest.mark.parametrize(
+    "reference", ["${env:NOT_SET}", "${file:not-there}", "${file:~no.such-user/key}", "${file:a\0b}"]
+)
 def test_a_missing_one_is_named(tmp_path: Path, reference: str) -> None:
     with pytest.raises(SecretMissing) as caught:
         resolve({"KEY": reference}, {}, tmp_path)
@@ -37,3 +39,4 @@ def test_a_file_that_cannot_be_a_secret_is_refused_without_its_content(tmp_path:
 
 def test_references_are_listed_as_written() -> None:
     assert references({"A": "${env:X} and ${file:y}", "B": "no"}) == ["${env:X}", "${file:y}"]
+    assert files({"A": "${env:X} and ${file:y}", "B": "${file:/z}"}, Path("/a")) == [Path("/a/y"), Path("/z")]
