@@ -19,7 +19,7 @@ from att.deploy.probation import Standing, Told, Watch
 from att.deploy.watch_rows import Watched
 from att.event.log import EventLog
 from att.event.models import Event, Outcome
-from att.problems import NotFound, Problem
+from att.problems import Problem, ProjectNotFound
 from att.runtime.rows import Note
 from att.store.store import Store
 
@@ -82,7 +82,7 @@ class Watching:
             try:
                 await self._once(watched, fresh)
                 return
-            except NotFound:  # the project is deleted
+            except ProjectNotFound:  # it is deleted
                 return
             except Problem as problem:
                 told = {"code": problem.code, "detail": problem.detail}
