@@ -13,7 +13,7 @@ import pytest
 from att.catalogue import Effect, Operation, headers_of
 from att.cli.commands import NDJSON, connection_options, verb
 from att.cli.main import build, main
-from att.fields import shape, wire_name
+from att.fields import shape, trailing, wire_name
 from att.problems import Problem
 from att.rooms import catalogue
 from tests.att.runtime import places
@@ -40,7 +40,7 @@ from tests.daemon import RunningDaemon, running
 
 OPERATIONS = list(catalogue())
 MAKING = ("project.create", "project.download")  # that it came to nothing is told as an event
-OWN = {"follow", "wait", "yes", "help", "output"}
+OWN = {"follow", "wait", "words", "yes", "help", "output"}
 ROOMS = (
     *(first_rooms, daemons_own, code_room, git_room, project_room, runtime_room),
     *(forge_room, test_room, debug_room, deploy_room, workflow_room),
@@ -132,6 +132,7 @@ def test_the_command_line_has_each_operation_with_its_fields(operation: Operatio
     fields = operation.input.model_fields
     assert fields.keys() <= found.keys()
     assert found.keys() - fields.keys() <= shared | OWN
+    assert ("words" in found) == (trailing(fields, operation.positional) is not None)
     for name, info in fields.items():
         assert found[name].required == info.is_required(), name
         assert (
