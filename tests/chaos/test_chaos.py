@@ -27,6 +27,7 @@ def play(folder: Path, pace: dict[str, float], seed: int, rounds: int) -> None:
     assert campaign.house.everybody() == []
 
 
+@pytest.mark.timeout(240)
 def test_nothing_is_lost_doubled_or_refused_in_a_few_rounds(tmp_path: Path) -> None:
     play(tmp_path, BRISK, seed=34, rounds=4)
 

@@ -173,7 +173,8 @@ def test_an_app_whose_settings_were_broken_meanwhile_goes_on_supervised(house: H
     assert "no_such_key" in now["warnings"][0]
     kill(app)
     eventually_sync(lambda: house.status(project)["state"] == "failed")
-    assert house.events("runtime.exited")[0]["payload"]["exit_signal"] == signal.SIGKILL
+    exited = eventually_sync(lambda: house.events("runtime.exited"))
+    assert exited[0]["payload"]["exit_signal"] == signal.SIGKILL
 
 
 def test_a_stop_that_one_life_began_is_ended_by_the_next(house: House) -> None:

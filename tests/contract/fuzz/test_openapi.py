@@ -66,7 +66,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
         assert "Traceback" not in daemon.said
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_every_answer_is_as_the_document_says(daemon: RunningDaemon) -> None:
     Exploration(daemon, 1).whole()
 
