@@ -1,7 +1,8 @@
 """JSON schemas of tools, made from the models of the operations: each complete in itself, in the dialect of 2020-12.
 
-A tool answers with its result or, as a tool error, with a problem. Some clients check both against the output schema, so it
-allows both. Does no I/O.
+That dialect is what the protocol means where none is named. A tool answers with its result or, as a tool error, with a problem (RFC
+9457: a stable code for programs, a hint of what to do). Some clients check both against the output schema, so it allows both; what
+a problem says is told once, in the instructions of the server. Does no I/O.
 """
 
 from __future__ import annotations
@@ -10,17 +11,10 @@ from typing import Any
 
 from att.catalogue import Operation
 from att.http.streams import NDJSON, TEXT
+from att.mcp import compact
 
 Json = dict[str, Any]
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-_PROBLEM: Json = {
-    "type": "object",
-    "description": "What went wrong (RFC 9457): a stable code for programs, a hint of what to do.",
-    "properties": {name: {"type": "string"} for name in ("title", "detail", "code", "hint")},
-    "required": ["title", "status", "detail", "code", "hint"],
-}
-_AS_IT_IS = frozenset({"default", "const", "enum", "examples", "required"})  # values, no schemas
+_PROBLEM: Json = {"required": ["title", "status", "detail", "code", "hint"]}
 _NOTHING: Json = {
     "type": "object",
     "title": "Done",
@@ -54,23 +48,19 @@ _BYTES: Json = {
 
 def input_schema(operation: Operation) -> Json:
     """What a call of the operation's tool takes: all its fields, wherever they travel over HTTP."""
-    schema: Json = _bare(operation.input.model_json_schema(by_alias=True, mode="validation"))
+    schema = compact.asked(operation.input.model_json_schema(by_alias=True, mode="validation"))
     schema.setdefault("properties", {})
     schema["additionalProperties"] = False
-    return {"$schema": DIALECT, "type": "object", **schema}
+    return {"type": "object", **schema}
 
 
 def output_schema(operation: Operation) -> Json:
     """What the tool answers with: the result or a problem."""
-    result: Json = _bare(_result(operation))
-    defs = {**result.pop("$defs", {}), "Problem": _PROBLEM}
-    name = "Answer" if "Result" in defs else "Result"
-    return {
-        "$schema": DIALECT,
-        "type": "object",
-        "anyOf": [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/Problem"}],
-        "$defs": {name: result, **defs},
-    }
+    result = compact.answered(_result(operation))
+    defs = result.pop("$defs", None)
+    del result["type"]  # it stands once, for both
+    whole: Json = {"type": "object", "anyOf": [result, _PROBLEM]}
+    return {**whole, "$defs": defs} if defs else whole
 
 
 def _result(operation: Operation) -> Json:
@@ -86,11 +76,3 @@ def _result(operation: Operation) -> Json:
     if schema.get("type") != "object":
         raise TypeError(f"{operation.name}: a result must be an object")
     return schema
-
-
-def _bare(part: Any) -> Any:
-    """Without the titles that only repeat names: every client loads all schemas, and models read them."""
-    if isinstance(part, dict):
-        kept = {key: value for key, value in part.items() if key != "title" or not isinstance(value, str)}
-        return {key: value if key in _AS_IT_IS else _bare(value) for key, value in kept.items()}
-    return [_bare(each) for each in part] if isinstance(part, list) else part
