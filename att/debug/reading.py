@@ -48,7 +48,13 @@ class Reading:
     """One question to a log."""
 
     def __init__(
-        self, log: Log, *, patience: float = TIME, chunk: int = CHUNK, hint: Hint | None = None
+        self,
+        log: Log,
+        *,
+        patience: float = TIME,
+        chunk: int = CHUNK,
+        hint: Hint | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`hint`: every record that is asked for has a line (its text and level) for which it says so.
 
@@ -60,7 +66,8 @@ class Reading:
         self._newest = log.end
         self._chunk = chunk
         self._hint = hint
-        self._deadline = time.monotonic() + patience
+        self._clock = clock
+        self._deadline = clock() + patience
         self._lost: Lost | None = None
 
     def cursor(self, offset: int) -> str:
@@ -159,7 +166,7 @@ class Reading:
         """Each of the entries with whether it fits; ends early when enough do, or when the time is over. In a thread."""
         found: list[tuple[Entry, bool]] = []
         for entry in entries:
-            if limit <= 0 or (found and time.monotonic() > self._deadline):
+            if limit <= 0 or (found and self._late):
                 break
             good = fits(entry)
             limit -= good
@@ -215,7 +222,7 @@ class Reading:
 
     @property
     def _late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return self._clock() > self._deadline
 
     def _lose(self, lost: Lost | None) -> None:
         if lost is not None and self._lost is None:

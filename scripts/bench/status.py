@@ -79,12 +79,8 @@ def bare(names: list[str]) -> tuple[float, float]:
     return seconds, megabytes
 
 
-def main() -> None:
-    parse = argparse.ArgumentParser()
-    parse.add_argument("--rounds", type=int, default=7)
-    parse.add_argument("--calls", type=int, default=1500)
-    given = parse.parse_args()
-
+def start_and_memory(rounds: int) -> tuple[float, float]:
+    """Time to ready and RSS, each against a process that imports the same libraries."""
     names = usable()
     bare(names)
     seconds: dict[str, list[float]] = {"daemon": [], "bare": []}
@@ -102,7 +98,7 @@ def main() -> None:
         megabytes["bare"].append(rss)
         return 0
 
-    interleave(given.rounds, {"daemon": ours, "bare": theirs})
+    interleave(rounds, {"daemon": ours, "bare": theirs})
     start = median(seconds["daemon"]) / median(seconds["bare"])
     memory = median(megabytes["daemon"]) / median(megabytes["bare"])
     show(
@@ -114,55 +110,63 @@ def main() -> None:
         ],
         ("", "ready s", "RSS MB"),
     )
+    return start, memory
 
+
+def idle_cpu(home: Daemon) -> float:
+    """Per cent of one core, over 20 seconds."""
+    process = psutil.Process(home.process.pid)
+    time.sleep(3)
+    before, begun = process.cpu_times(), time.monotonic()
+    time.sleep(20)
+    after, spent = process.cpu_times(), time.monotonic() - begun
+    return 100 * (after.user + after.system - before.user - before.system) / spent
+
+
+def status_calls(count: int) -> tuple[float, list[float]]:
+    """Idle CPU with an app that is still, and the status calls while one floods."""
     with tempfile.TemporaryDirectory() as folder, daemon() as home:
         quiet = home.app("quiet", [sys.executable, "-c", "import signal; signal.pause()"])
         home.call("POST", f"/projects/{quiet}/runtime/start")
-        process = psutil.Process(home.process.pid)
-        time.sleep(3)
-        before, begun = process.cpu_times(), time.monotonic()
-        time.sleep(20)
-        after, spent = process.cpu_times(), time.monotonic() - begun
-        idle = 100 * (after.user + after.system - before.user - before.system) / spent
+        idle = idle_cpu(home)
         path = f"/api/v1/projects/{quiet}/runtime/status"
         calls(home, path, 100)
-        resting = calls(home, path, given.calls)
+        resting = calls(home, path, count)
         flood = home.app("flood", [compiled(Path(folder), "writer"), "2000000000", "line"])
         home.call("POST", f"/projects/{flood}/runtime/start")
         path = f"/api/v1/projects/{flood}/runtime/status"
         calls(home, path, 100)
-        loaded = calls(home, path, given.calls)
-        health = calls(home, "/api/v1/health", given.calls)
+        loaded = calls(home, path, count)
+        health = calls(home, "/api/v1/health", count)
         home.call("POST", f"/projects/{flood}/runtime/stop")
+    rows = (("at rest", resting), ("app floods", loaded), ("health, app floods", health))
     show(
         "Status call over one kept-alive connection, milliseconds",
         [
-            (
-                label,
-                f"{1e3 * median(values):.2f}",
-                f"{1e3 * percentile(values, 0.99):.2f}",
-                f"{1e3 * max(values):.2f}",
-            )
-            for label, values in (
-                ("at rest", resting),
-                ("app floods", loaded),
-                ("health, app floods", health),
-            )
+            (label, *(f"{1e3 * value:.2f}" for value in (median(each), percentile(each, 0.99), max(each))))
+            for label, each in rows
         ],
         ("", "p50", "p99", "max"),
     )
     print(f"\nidle CPU with an app running: {idle:.2f} %")
-    print(
-        json.dumps(
-            {
-                "ready_ratio": round(start, 3),
-                "rss_ratio": round(memory, 3),
-                "idle_cpu_percent": round(idle, 3),
-                "status_flood_p50_ms": round(1e3 * median(loaded), 3),
-                "status_flood_p99_ms": round(1e3 * percentile(loaded, 0.99), 3),
-            }
-        )
-    )
+    return idle, loaded
+
+
+def main() -> None:
+    parse = argparse.ArgumentParser()
+    parse.add_argument("--rounds", type=int, default=7)
+    parse.add_argument("--calls", type=int, default=1500)
+    given = parse.parse_args()
+    start, memory = start_and_memory(given.rounds)
+    idle, loaded = status_calls(given.calls)
+    figures = {
+        "ready_ratio": round(start, 3),
+        "rss_ratio": round(memory, 3),
+        "idle_cpu_percent": round(idle, 3),
+        "status_flood_p50_ms": round(1e3 * median(loaded), 3),
+        "status_flood_p99_ms": round(1e3 * percentile(loaded, 0.99), 3),
+    }
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

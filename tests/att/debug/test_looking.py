@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -310,14 +309,17 @@ async def test_a_slow_question_ends_in_time_and_can_be_gone_on_with(place: Place
     log = await place.house.runtime.log(place.id)
     seen: list[str] = []
 
+    now = 0.0
+
     def slow(entry: Entry) -> bool:
-        time.sleep(0.002)
+        nonlocal now
+        now += 0.002
         return True
 
     cursor: str | None = None
     rounds = 0
     while True:
-        reading = Reading(log, patience=0.1)
+        reading = Reading(log, patience=0.1, clock=lambda: now)
         found = await reading.read(slow, cursor=cursor, direction="older", limit=1000)
         seen[:0] = [entry.message for entry in found.entries]
         rounds += 1

@@ -52,9 +52,10 @@ async def test_a_start_that_waits_for_a_deletion_does_not_start_what_is_gone(ben
     await bench.project()
     await bench.out("1")
     await bench.house.runtime.stop("demo", ME)
-    async with bench.house.runtime.stage.lock:
+    lock = bench.house.runtime.stage.lock
+    async with lock:
         starting = asyncio.create_task(bench.house.runtime.start("demo", ME, wait="none"))
-        await asyncio.sleep(0.2)
+        await eventually(lambda: lock._waiters)
         deleting = asyncio.create_task(bench.house.projects.delete("demo", ME))
         await asyncio.sleep(0)
     with pytest.raises(ProjectNotFound):
@@ -117,7 +118,7 @@ def test_a_cancel_that_comes_after_the_switch_does_not_deny_it(tmp_path, serve: 
             done = await write(work)
             if "promote" in getattr(work, "__qualname__", ""):
                 reached.set()
-                await asyncio.sleep(0.3)
+                await eventually(lambda: bench.runs._live[run.run_id].wish)
             return done
 
         switch._store = type("Held", (), {"write": staticmethod(held), "read": store.read})()  # type: ignore[assignment]

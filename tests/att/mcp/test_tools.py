@@ -49,15 +49,15 @@ def test_a_tool_answers_as_its_operation_does(tmp_path: Path, mode: str) -> None
 @each_mode
 def test_a_problem_is_the_one_of_http(tmp_path: Path, mode: str) -> None:
     asked: list[tuple[str, dict[str, Any], str, str, Any]] = [
-        ("att_work_change", {"name": "busy"}, "POST", "/work/slow", {"name": "busy"}),
-        ("att_work_change", {"name": 5}, "POST", "/work/slow", {"name": 5}),
-        ("att_work_change", {"nom": "x"}, "POST", "/work/slow", {"nom": "x"}),
-        ("att_work_pages", {"limit": 0, "size": "many"}, "GET", "/work/pages?limit=0&size=many", None),
-        ("att_work_pages", {"other": 1}, "GET", "/work/pages?other=1", None),
-        ("att_work_status", {"name": "nobody"}, "GET", "/work/nobody/runs", None),
+        ("att_work_change", {"name": "busy"}, "POST", "/works/slow", {"name": "busy"}),
+        ("att_work_change", {"name": 5}, "POST", "/works/slow", {"name": 5}),
+        ("att_work_change", {"nom": "x"}, "POST", "/works/slow", {"nom": "x"}),
+        ("att_work_pages", {"limit": 0, "size": "many"}, "GET", "/works/pages?limit=0&size=many", None),
+        ("att_work_pages", {"other": 1}, "GET", "/works/pages?other=1", None),
+        ("att_work_status", {"name": "nobody"}, "GET", "/works/nobody/runs", None),
         ("att_project_get", {"project_id": "nobody"}, "GET", "/projects/nobody", None),
         ("att_project_list", {"cursor": "!!"}, "GET", "/projects?cursor=!!", None),
-        ("att_work_fall", {}, "GET", "/work/broken", None),
+        ("att_work_fall", {}, "GET", "/works/broken", None),
     ]
 
     @on_a_loop

@@ -105,21 +105,21 @@ class Run(BaseModel):
 room = Room("work")
 
 
-@room.operation("GET", "/work/who", effect=Effect.READ)
+@room.operation("GET", "/works/who", effect=Effect.READ)
 async def who(ask: Ask, call: Call, works: Works) -> Told:
     """Tell who asks."""
     works.calls.append(call)
     return Told(name=ask.name, actor=call.actor, door=call.door)
 
 
-@room.operation("GET", "/work/slow", effect=Effect.READ)
+@room.operation("GET", "/works/slow", effect=Effect.READ)
 async def look(ask: Ask, works: Works) -> Told:
     """Read for a long time."""
     await works.hold(ask.name)
     return Told(name=ask.name)
 
 
-@room.operation("POST", "/work/slow", effect=Effect.WRITE, errors=(Busy,))
+@room.operation("POST", "/works/slow", effect=Effect.WRITE, errors=(Busy,))
 async def change(ask: Ask, works: Works) -> Told:
     """Change something for a long time."""
     if ask.name == "busy":
@@ -134,20 +134,20 @@ async def clear(ask: Ask, works: Works) -> None:
     works.begun.clear()
 
 
-@room.operation("GET", "/work/broken", effect=Effect.READ)
+@room.operation("GET", "/works/broken", effect=Effect.READ)
 async def fall(ask: Ask, works: Works) -> Told:
     """Fail in a way that nobody foresaw."""
     raise RuntimeError("the secret insides")
 
 
-@room.operation("GET", "/work/pages", effect=Effect.READ)
+@room.operation("GET", "/works/pages", effect=Effect.READ)
 async def pages(ask: AskPage, works: Works) -> Page:
     """Many large items."""
     end = ask.cursor + ask.limit
     return Page(items=["x" * ask.size] * ask.limit, next_cursor=end if end < 5000 else None)
 
 
-@room.operation("PUT", "/work/{name}/echo", effect=Effect.WRITE)
+@room.operation("PUT", "/works/{name}/echo", effect=Effect.WRITE)
 async def echo(ask: AskNamed, works: Works) -> Echo:
     """Answer with what was asked."""
     return Echo(**ask.model_dump())
@@ -171,7 +171,7 @@ async def open_steps(ask: AskRun, works: Works) -> Chunks:
 
 
 @room.operation(
-    "POST", "/work/{name}/runs", effect=Effect.WRITE, status=202, progress="work.status", name="work.begin"
+    "POST", "/works/{name}/runs", effect=Effect.WRITE, status=202, progress="work.status", name="work.begin"
 )
 async def begin(ask: AskRun, works: Works) -> Run:
     """Begin long work."""
@@ -181,7 +181,7 @@ async def begin(ask: AskRun, works: Works) -> Run:
 
 @room.operation(
     "GET",
-    "/work/{name}/runs",
+    "/works/{name}/runs",
     effect=Effect.READ,
     errors=(NoWork,),
     streams=(Stream("application/x-ndjson", open_steps),),
@@ -204,7 +204,7 @@ async def open_lines(ask: Ask, works: Works) -> Chunks:
 
 
 @room.operation(
-    "GET", "/work/lines", effect=Effect.READ, streams=(Stream("application/x-ndjson", open_lines),)
+    "GET", "/works/lines", effect=Effect.READ, streams=(Stream("application/x-ndjson", open_lines),)
 )
 async def lines(ask: Ask, works: Works) -> None:
     """A stream and nothing else."""
@@ -218,6 +218,6 @@ async def open_bytes(ask: Ask, works: Works) -> Chunks:
     return pieces()
 
 
-@room.operation("GET", "/work/bytes", effect=Effect.READ, streams=(Stream("application/gzip", open_bytes),))
+@room.operation("GET", "/works/bytes", effect=Effect.READ, streams=(Stream("application/gzip", open_bytes),))
 async def raw(ask: Ask, works: Works) -> None:
     """An archive."""
