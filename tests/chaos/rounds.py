@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.chaos.agents import Agent, LoneAgent, SessionAgent
 from tests.chaos.follower import Follower
-from tests.chaos.house import LOGS, PROJECT, House
+from tests.chaos.house import LOGS, PROJECT, RATE, House
 from tests.chaos.ledger import Ledger, Stream, Written
 from tests.chaos.plan import Act, Kind, Round, What, Who, draw
 from tests.chaos.prober import Prober
@@ -53,8 +53,8 @@ class Broken(AssertionError):
 class Campaign:
     """Rounds in one house. `follower`, `prober` and the MCP clients work all the time."""
 
-    def __init__(self, house: House, seed: int, agents: bool = True) -> None:
-        self.house, self.seed = house, seed
+    def __init__(self, house: House, seed: int, agents: bool = True, rate: int = RATE) -> None:
+        self.house, self.seed, self._rate = house, seed, rate
         self.follower = Follower(house.port, LOGS, house.token)
         self.prober = Prober(house.port)
         self.session = SessionAgent(house.port, PROJECT, house.token)
@@ -66,7 +66,7 @@ class Campaign:
     def __enter__(self) -> Campaign:
         try:
             self.house.start()
-            self.house.begin_app()
+            self.house.begin_app(self._rate)
         except BaseException:
             self.house.end()
             raise

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.house import BRISK, PACE, House
+from tests.chaos.house import BRISK, PACE, RATE, House
 from tests.chaos.rounds import Campaign, evidence
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc"), reason="processes are looked at in /proc")
 
 
-def play(folder: Path, pace: dict[str, float], seed: int, rounds: int) -> None:
+def play(folder: Path, pace: dict[str, float], seed: int, rounds: int, rate: int = RATE) -> None:
     print(f"seed {seed}; again by `python -m tests.chaos --seed {seed} --rounds {rounds}`")
-    campaign = Campaign(House(folder / "h", pace), seed)
+    campaign = Campaign(House(folder / "h", pace), seed, rate=rate)
     with campaign:
         try:
             for number in range(rounds):
@@ -29,7 +29,7 @@ def play(folder: Path, pace: dict[str, float], seed: int, rounds: int) -> None:
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_doubled_or_refused_in_a_few_rounds(tmp_path: Path) -> None:
-    play(tmp_path, BRISK, seed=34, rounds=4)
+    play(tmp_path, BRISK, seed=34, rounds=4, rate=1500)  # what a line costs is not the question here
 
 
 @pytest.mark.slow
