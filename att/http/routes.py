@@ -9,6 +9,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from aiohttp import web
@@ -72,12 +73,24 @@ class Route:
         operation = bound.operation
         self._bound = bound
         self._door = doorway
-        self._asking = Asking(operation)
-        self._choice = Choice(operation)
         self._count = Counted(doorway.metrics, operation.name)
         self._audited = doorway.audit if operation.effect is not Effect.READ else None
         self._body = operation.method not in ("GET", "HEAD")
-        self._told = tuple(headers_of(operation.output).items()) if operation.output is not None else ()
+
+    # Made for the first request: a start would pay for that of every operation.
+
+    @cached_property
+    def _asking(self) -> Asking:
+        return Asking(self._bound.operation)
+
+    @cached_property
+    def _choice(self) -> Choice:
+        return Choice(self._bound.operation)
+
+    @cached_property
+    def _told(self) -> tuple[tuple[str, str], ...]:
+        output = self._bound.operation.output
+        return tuple(headers_of(output).items()) if output is not None else ()
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         request[COUNT] = self._count

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -98,16 +99,20 @@ class Caller:
 
 
 class _Tool:
-    """One tool, with all that can be looked up beforehand."""
+    """One tool, with all that can be looked up once."""
 
     def __init__(self, bound: Bound, others: Mapping[str, Bound], counter: Counter) -> None:
         operation = bound.operation
         self.bound = bound
-        self.arguments = Arguments(operation)
         self.count = Counted(counter.metrics, operation.name)
         self._audit = counter.audit if operation.effect is not Effect.READ else None
         self._follower = Follower.of(bound, others)
         self._paged = operation.effect is Effect.READ and "limit" in operation.input.model_fields
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """Made for the first call: a start would pay for that of every tool."""
+        return Arguments(self.bound.operation)
 
     async def run(self, given: Mapping[str, Any], visitor: Visitor, report: Report | None) -> bytes:
         permit(visitor.caller, self.bound.operation)
