@@ -70,7 +70,12 @@ class AsgiBridge:
         body = await self._taken(request) if self._taken is not None else None
         exchange = _Exchange(request, self._gone, body)
         del body
-        await self._app(_scope(request, extra or {}), exchange.receive, exchange.send)
+        try:
+            await self._app(_scope(request, extra or {}), exchange.receive, exchange.send)
+        except Exception:
+            if exchange.fault is None or exchange.response is not None:
+                raise
+            raise exchange.fault from None  # it says only that the body did not come
         if exchange.response is None:
             raise NoAnswer("the ASGI application sent no response")
         return exchange.response
@@ -111,6 +116,7 @@ class _Exchange:
     ) -> None:
         self._taken = taken
         self.response: web.StreamResponse | None = None
+        self.fault: Exception | None = None  # why the body did not come whole
         self._request = request
         self._gone = gone
         self._body = bytearray()
@@ -130,8 +136,8 @@ class _Exchange:
                 return {"type": "http.request", "body": chunk, "more_body": not self._read}
             if not self._ended:
                 await self._gone(self._request)
-        except (ConnectionError, web.RequestPayloadError):
-            self._read = True
+        except (ConnectionError, web.RequestPayloadError) as fault:
+            self._read, self.fault = True, fault
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
