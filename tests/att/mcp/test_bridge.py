@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from att.mcp.bridge import AsgiBridge
+from tests.att.mcp.house import MODES, house
+from tests.att.mcp.test_door import INITIALIZE, heads, modern, session
 from tests.att.rooms import on_a_loop
 from tests.support import eventually
 
@@ -150,3 +155,25 @@ async def test_an_application_without_an_answer_is_a_fault() -> None:
     for app in (asgi, falls):
         async with serving(app) as (_, session), session.get("/x") as response:
             assert response.status == 500
+
+
+@pytest.mark.parametrize("kind", MODES)
+def test_who_goes_away_in_the_middle_of_a_message_is_no_fault_of_ours(tmp_path: Path, kind: str) -> None:
+    @on_a_loop
+    async def run() -> None:
+        async with house(tmp_path) as there, there.raw() as http:
+            given = modern("tools/list") if kind != "legacy" else heads(Mcp_Session_Id=await session(http))
+            with capture_logs() as said:
+                _, writer = await asyncio.open_connection("127.0.0.1", int(there.url.rpartition(":")[2]))
+                head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+                writer.write(
+                    f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n{head}\r\n{{".encode()
+                )
+                await writer.drain()
+                await eventually(lambda: there.door.mounted.loaded)
+                writer.close()
+                async with http.post("/mcp", json=INITIALIZE, headers=heads()) as answer:
+                    assert answer.status == 200
+            assert [one for one in said if one["event"] == "request_failed"] == []
+
+    run()

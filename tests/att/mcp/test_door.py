@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from structlog.testing import capture_logs
 
 from att.access import Grant
 from att.catalogue import Scope
@@ -384,25 +383,3 @@ async def test_a_large_message_may_have_large_texts_but_not_very_many_values(tmp
                 assert response.status == status, await response.text()
         async with http.post("/mcp", data=b"x" * (MOST + 1), headers=heads()) as response:
             assert response.status == 413
-
-
-@pytest.mark.parametrize("kind", MODES)
-def test_who_goes_away_in_the_middle_of_a_message_is_no_fault_of_ours(tmp_path: Path, kind: str) -> None:
-    @on_a_loop
-    async def run() -> None:
-        async with house(tmp_path) as there, there.raw() as http:
-            given = modern("tools/list") if kind != "legacy" else heads(Mcp_Session_Id=await session(http))
-            with capture_logs() as said:
-                _, writer = await asyncio.open_connection("127.0.0.1", int(there.url.rpartition(":")[2]))
-                head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-                writer.write(
-                    f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n{head}\r\n{{".encode()
-                )
-                await writer.drain()
-                await eventually(lambda: there.door.mounted.loaded)
-                writer.close()
-                async with http.post("/mcp", json=INITIALIZE, headers=heads()) as answer:
-                    assert answer.status == 200
-            assert [one for one in said if one["event"] == "request_failed"] == []
-
-    run()
