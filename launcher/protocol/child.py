@@ -26,6 +26,7 @@ KEEPER_MARK = "ATT_KEEPER"
 SUBREAPER = "ATT_SUBREAPER"  # the process that is one; in its own environment only
 SOCKET_FD = 3
 PIPE_BYTES = 1 << 20
+MOST_FDS = 1 << 16  # looked at one by one where the system does not list them
 FIRST_SAFE_FD = 10  # descriptors below may be overwritten while the child's are put in place
 PR_SET_CHILD_SUBREAPER = 36
 SETSIGDEF, SETSIGMASK, SETSID = 0x04, 0x08, 0x80
@@ -95,6 +96,8 @@ def spawn(
         raise CannotSpawn(
             "system", "", errno.EINVAL, "A command, directory or variable is empty or holds a NUL character."
         )
+    if any(not name or "=" in name for name in env):
+        raise CannotSpawn("system", "", errno.EINVAL, "A variable has no name, or one with = in it.")
     _check_directory(cwd)
     program = find_program(command[0], cwd, env.get("PATH", os.defpath))
     # One spelling for each variable: the marks take the place of what an outer keeper may have set.
@@ -248,24 +251,35 @@ Action = tuple[int, int, int] | tuple[int, int, str, int, int]
 
 def keep_descriptors() -> None:
     """No process that is started from now on gets a descriptor that this one was born with, but those it is given."""
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2:
-            with suppress(OSError):  # the one that the list was read from
-                os.set_inheritable(int(name), False)
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:  # not every container has it
+        numbers = list(range(min(os.sysconf("SC_OPEN_MAX"), MOST_FDS)))
+    for number in numbers:
+        if number > 2:
+            with suppress(OSError):  # there is none, or no more: the one that the list was read from
+                os.set_inheritable(number, False)
 
 
 def _spawn_alone(
     program: str, command: Sequence[str], cwd: str, env: Mapping[str, str], fds: Mapping[int, int]
 ) -> int | None:
-    """From the directory itself. None where the system's posix_spawn begins no sessions."""
-    here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+    """From the directory itself. None where the system's posix_spawn begins no sessions, or where there is no way back: into a
+    directory that we must not enter."""
+    try:
+        here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        return None
     try:
         os.chdir(cwd)
         return _begin(program, command, env, _actions(fds))
     except NotImplementedError:
         return None
     finally:
-        os.fchdir(here)
+        with suppress(OSError):  # closed to us in this moment; the process is there all the same
+            os.fchdir(here)
         os.close(here)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -214,6 +216,69 @@ def test_an_environment_that_the_system_does_not_take_is_told_as_that(output: ch
     told = refusal(output, ["ls"], env={**ENV, "HUGE": "x" * (1 << 22)})
     assert told.what == "system"
     assert "too large" in str(told)
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "=A"])
+def test_a_name_that_no_variable_can_have_is_refused(output: child.Output, way: str, name: str) -> None:
+    told = refusal(output, ["true"], env={**ENV, name: "x"})
+    assert (told.what, told.errno) == ("system", errno.EINVAL)
+
+
+ELSEWHERE = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from launcher.protocol import child
+import ctypes
+own = os.path.realpath(sys.argv[2])
+os.mkdir(own)
+os.chdir(own)
+if sys.argv[3] == "gone":
+    os.rmdir(own)
+else:
+    os.chmod(own, 0)
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setuid(65534)
+before, descriptors = os.stat("/proc/self/cwd").st_ino, os.listdir("/proc/self/fd")
+for program, said in ("/bin/pwd", b"/tmp\\n"), ("/etc/passwd", b""):
+    output = child.open_output()
+    try:
+        pid = child.spawn([program], "/tmp", {}, output, {}, alone=True)
+    except child.CannotSpawn as refusal:
+        assert (refusal.what, refusal.path, said) == ("permission", program, b""), refusal
+    else:
+        os.waitpid(pid, 0)
+        assert os.read(output.stdout, 100) == said
+    output.close()
+assert os.stat("/proc/self/cwd").st_ino == before
+assert os.listdir("/proc/self/fd") == descriptors
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks into /proc")
+@pytest.mark.parametrize("own", ["gone", "closed"])
+def test_a_directory_of_our_own_that_cannot_be_entered_again_is_not_left(tmp_path: Path, own: str) -> None:
+    """Such as the home of the user who started the launcher as another one."""
+    root = Path(__file__).resolve().parents[3]
+    words = [sys.executable, "-c", ELSEWHERE, str(root), str(tmp_path / "own"), own]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_where_there_is_no_list_of_descriptors_all_that_may_be_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container need not have /dev/fd."""
+
+    def refuse(path: str) -> list[str]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    one = os.dup2(2, 200)
+    monkeypatch.setattr(os, "listdir", refuse)
+    child.keep_descriptors()
+    kept = not os.get_inheritable(one)
+    os.close(one)
+    assert kept
 
 
 @pytest.fixture(params=[True, False], ids=["waitid", "waitpid"])
