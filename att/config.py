@@ -36,6 +36,7 @@ from att.problems import Problem
 EXIT_CONFIG = 78
 DEFAULT_HOME = Path("~/.local/share/att")
 FILE = "att.toml"
+ADDRESS_FILE = "address"  # where the daemon of this home listens, told by itself
 
 # Variables with our prefix that are no settings of the daemon: the client's, and the marks of managed processes.
 OTHER_VARIABLES = frozenset({"ATT_HOME", "ATT_URL", "ATT_TOKEN", "ATT_RUN", "ATT_KEEPER"})
@@ -299,6 +300,18 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
         return Settings(home=home, **values)
     except ValidationError as error:
         raise _bad(error, sources, file) from None
+
+
+def where_it_runs(settings: Settings) -> Settings:
+    """The same, with the address that the daemon of this home told last: for those who want to reach it. What the user
+    says about the address goes before."""
+    if "listen" in settings.model_fields_set:
+        return settings
+    try:
+        told = parse_address((settings.home / ADDRESS_FILE).read_text(encoding="utf-8").strip())
+    except (OSError, ValueError):  # never told, or by a broken disk
+        return settings
+    return settings.model_copy(update={"listen": told})
 
 
 def hints(environ: Mapping[str, str]) -> list[str]:

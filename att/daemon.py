@@ -30,7 +30,7 @@ from att.config import EXIT_CONFIG, Address, BadSettings, Settings
 from att.event.journal import Journal
 from att.event.log import EventLog
 from att.git.forge.forges import Forges
-from att.ground import BACKLOG, keeper_id, listen, prepare_home, take
+from att.ground import BACKLOG, announce, keeper_id, listen, prepare_home, take
 from att.health.models import Status
 from att.health.pulse import Pulse
 from att.health.vitals import Vitals
@@ -123,9 +123,7 @@ class Daemon:
             runtime, app = await self._open(stack)
             server = await self._serve(stack, app)
             self.vitals.ready()
-            log.info(
-                "ready", url=self.settings.url, home=str(self.settings.home), version=self.vitals.version
-            )
+            announce(self.settings, self.vitals.version)
             if not self._leave.is_set():
                 await runtime.resume()
             await self._leave.wait()

@@ -1,4 +1,5 @@
-"""What the daemon stands on before any of its parts is there: the home, its lock and name, and the address to listen on."""
+"""What the daemon stands on before any of its parts is there: the home, its lock and name, and the address to listen on,
+which is told in the home, so that the command line finds a daemon that was started with another one than the settings say."""
 
 from __future__ import annotations
 
@@ -9,11 +10,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from att.config import Address, BadSettings
+import structlog
+
+from att.config import ADDRESS_FILE, Address, BadSettings, Settings
 from att.runtime import ports
 from supervisor.parent import HomeBusy, take_home
 
 BACKLOG = 1024
+
+log = structlog.get_logger(__name__)
 
 
 class HomeInUse(BadSettings):
@@ -67,3 +72,14 @@ def listen(address: Address) -> socket.socket:
 def keeper_id(home: Path) -> str:
     """The same for every life in one home, another for every other home."""
     return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+
+
+def announce(settings: Settings, version: str) -> None:
+    """The daemon answers: where, for the reader of the log and for the commands of this home."""
+    log.info("ready", url=settings.url, home=str(settings.home), version=version)
+    file, draft = settings.home / ADDRESS_FILE, settings.home / f"{ADDRESS_FILE}.new"
+    try:
+        draft.write_text(f"{settings.listen}\n")
+        draft.replace(file)
+    except OSError as error:  # a full disk must not keep us from running
+        log.warning("address_not_told", file=str(file), reason=error.strerror)

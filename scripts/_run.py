@@ -203,11 +203,7 @@ def try_out(api: Api, status: dict[str, Any]) -> None:
 
 def explain(api: Api, home: Path, status: dict[str, Any]) -> None:
     att = ".venv/bin/att" if Path.cwd() == ROOT else str(ROOT / ".venv/bin/att")
-    before = (
-        ""
-        if home == Path("~/.local/share/att").expanduser()
-        else f"export ATT_HOME={home} ATT_LISTEN={api.url[7:]}\n  "
-    )
+    before = "" if home == Path("~/.local/share/att").expanduser() else f"export ATT_HOME={home}\n  "
     print(
         f"""
   Page     {api.url}/          sign in with the token

@@ -68,8 +68,8 @@ class Where:
 def find(
     url: str | None, token: str | None, home: str | None, environ: Mapping[str, str] = os.environ
 ) -> Where:
-    """The daemon of these flags, these variables and the home's settings."""
-    settings = config.load({"home": home}, environ)
+    """The daemon of these flags, these variables and the home's settings; without those, where the home's daemon last was."""
+    settings = config.where_it_runs(config.load({"home": home}, environ))
     chosen = url or environ.get("ATT_URL") or settings.url
     try:
         parts = urlsplit(chosen)

@@ -56,9 +56,14 @@ def _all(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Findi
         return
     yield from check_settings(settings, environ)
     yield check_token(settings.token_file)
-    answer = ask(settings)
-    yield check_daemon(settings, answer)
-    yield check_port(settings, answer)
+    there = config.where_it_runs(settings)
+    answer = ask(there)
+    if (
+        there.listen != settings.listen and answer.health is None
+    ):  # not there any more: what the next start would take
+        there, answer = settings, ask(settings)
+    yield check_daemon(there, answer)
+    yield check_port(there, answer)
     yield from check_store(settings)
     for id_, folder in known_projects(settings):
         yield from check_project(id_, folder, environ)

@@ -169,6 +169,17 @@ def serving(health: bytes, accepts: str = "") -> Iterator[int]:
 HEALTHY = json.dumps({"status": "ok", "version": "1.2.3", "release": "r1"}).encode()
 
 
+def test_a_daemon_at_the_address_that_it_told_its_home_is_found_and_looked_for_no_longer_when_it_is_gone(
+    home: Path,
+) -> None:
+    with serving(HEALTHY, read_or_make_token(home / "token")) as port:
+        (home / "address").write_text(f"127.0.0.1:{port}\n")
+        found = by_name(doctor.diagnose({"home": home}, environ()))
+        assert found["daemon"].standing is Standing.OK
+        assert str(port) in found["port"].what
+    assert str(port) not in by_name(doctor.diagnose({"home": home}, environ()))["port"].what
+
+
 def test_the_daemon_of_this_home_is_recognised(home: Path) -> None:
     with serving(HEALTHY, read_or_make_token(home / "token")) as port:
         settings = settings_for(home, port)
