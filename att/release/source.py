@@ -12,7 +12,6 @@ import hashlib
 import os
 import stat
 import tarfile
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from threading import Event
 from typing import ParamSpec, TypeVar
 
 from att import plain
+from att.git import process
 from att.release import errors, recipe
 from att.release.disk import Disk, write_file
 
@@ -119,22 +119,16 @@ async def git(folder: Path, *words: str) -> tuple[int, bytes, str]:
     """git in `folder`: exit code, what it said, what it complained."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "ATT_"))}
     env |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    argv = [*GIT, "-C", str(folder), *words]
     try:
-        process = await asyncio.create_subprocess_exec(
-            *GIT, "-C", str(folder), *words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env
-        )
+        ended = await process.run(argv, cwd=Path("/"), env=env, timeout=GIT_TIMEOUT, limit=LARGEST)
     except FileNotFoundError:
         raise errors.GitFailed("There is no git on the PATH of the daemon.") from None
-    try:
-        async with asyncio.timeout(GIT_TIMEOUT):
-            said, why = await process.communicate()
     except TimeoutError:
         raise errors.GitFailed(f"git {words[0]} was not done after {GIT_TIMEOUT:g} s.") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, said, why.decode("utf-8", "replace")
+    if ended.overflowed:
+        raise errors.GitFailed(f"git {words[0]} said more than {LARGEST >> 20} MiB.")
+    return ended.code, ended.out, ended.said.decode("utf-8", "replace")
 
 
 async def fetch(source: Source, folder: Path, disk: Disk, stop: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,10 @@ import pytest
 from att.release import errors, source
 from att.release.disk import Disk
 from att.release.source import Source
+from launcher.protocol.kin import read
 from tests.att.release.house import committed, git, make_source
+from tests.att.rooms import on_a_loop
+from tests.support import eventually_sync
 
 
 def find(told: object, repository: Path | None = None) -> Source:
@@ -166,3 +170,45 @@ def test_our_own_repository_is_found(tmp_path: Path) -> None:
     assert source.own_repository(None, folder / "att") == folder
     assert source.own_repository({"repository": str(folder)}, tmp_path / "elsewhere" / "att") == folder
     assert source.own_repository({"repository": str(tmp_path / "gone")}, tmp_path / "att") is None
+
+
+HELPED = "#!/bin/sh\nsleep 30 & echo $! > {0}.new; mv {0}.new {0}; wait\n"
+"""A git that leaves a helper which holds its pipes open."""
+
+
+@on_a_loop
+async def test_a_cancel_while_git_starts_or_works_leaves_no_helper_and_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper, program = tmp_path / "helper", tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(HELPED.format(helper))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    for rounds in (2, 20):  # our end of its pipes is not there yet, and is
+        asking = asyncio.create_task(source.git(tmp_path, "status"))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        eventually_sync(helper.exists)
+        began = time.monotonic()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert time.monotonic() - began < 10
+        found = read(int(helper.read_text()))
+        assert found is None or not found.alive
+        helper.unlink()
+
+
+@on_a_loop
+async def test_a_git_that_says_too_much_or_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_source(tmp_path / "src")
+    committed(folder)
+    monkeypatch.setattr(source, "LARGEST", 10)
+    with pytest.raises(errors.GitFailed, match="more than"):
+        await source.git(folder, "ls-files")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.GitFailed, match="no git"):
+        await source.git(folder, "ls-files")
