@@ -77,4 +77,4 @@ def listening(host: str, port: int, backlog: int) -> Socket:
 def accepted(listener: Socket) -> Socket:
     """The next connection; BlockingIOError or another OSError when there is none."""
     fd, _ = listener._accept()  # type: ignore[attr-defined]
-    return Socket(fileno=fd)
+    return Socket(listener.family, listener.type, listener.proto, fd)

@@ -24,6 +24,28 @@ def test_a_connection_to_a_listening_socket_is_accepted_and_not_inherited(host: 
     listener.close()
 
 
+def test_a_connection_is_accepted_also_where_its_own_address_is_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """macOS tells none of one that the other side has reset: what kind of socket it is must not be read from that."""
+
+    class Silent(sockets.Socket):
+        def __init__(
+            self, family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None
+        ) -> None:
+            if fileno is not None and family == -1:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            super().__init__(family, kind, proto, fileno)
+
+    listener = sockets.listening("127.0.0.1", 0, 8)
+    monkeypatch.setattr(sockets, "Socket", Silent)
+    with socket.create_connection(listener.getsockname()):
+        taken = sockets.accepted(listener)
+        assert (taken.family, taken.type) == (socket.AF_INET, socket.SOCK_STREAM)
+        taken.close()
+    listener.close()
+
+
 def test_a_port_can_be_taken_again_at_once_but_not_twice() -> None:
     first = sockets.listening("127.0.0.1", 0, 8)
     port = first.getsockname()[1]
