@@ -6,7 +6,7 @@ environment are how kin.py finds again whatever the process started, however far
 `posix_spawn` tells at once why a program cannot be executed, and the parent's size does not matter to it (no fork of a large
 process). Python's own lacks the directory. The launcher, which is one thread and must stay small, changes its own directory for
 that moment (`alone`). The daemon calls the C library's through ctypes, which also closes all other descriptors; where that lacks
-the calls, a shell that changes the directory does the same a little slower (`NATIVE` False).
+the calls, a shell changes the directory a little slower, and what is not close-on-exec stays open (`NATIVE` False).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tests.support import eventually_sync
 
 Launch = Callable[..., Launched]
 AS_ON_MACOS = """
-for name in ("pipe2", "eventfd", "memfd_create", "splice", "pidfd_open", "waitid"):
+for name in ("pipe2", "eventfd", "memfd_create", "splice", "pidfd_open", "waitid", "O_PATH"):
     delattr(os, name)
 for name in ("SOCK_SEQPACKET", "SOCK_CLOEXEC", "SOCK_NONBLOCK", "MSG_NOSIGNAL", "MSG_CMSG_CLOEXEC"):
     delattr(_socket, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -57,6 +58,32 @@ def finish_and_check(home: Home) -> None:
     exact = b"".join(b"line %d\n" % n for n in range(wanted)) + b"\n\n"
     eventually_sync(lambda: (home.path / "taken").stat().st_size >= len(exact), timeout=20)
     assert (home.path / "taken").read_bytes() == exact
+
+
+LOOK = """import os
+listed = os.listdir("/proc/self/fd")
+still = [fd for fd in listed if os.path.lexists("/proc/self/fd/" + fd)]  # without the one that listed them
+open("seen.new", "w").write(" ".join(still))
+os.rename("seen.new", "seen." + os.environ["ATT_RUN"])
+"""
+
+
+def test_no_descriptor_that_the_launcher_was_born_with_or_has_taken_over_reaches_an_app(
+    home: Home, launch: Launch
+) -> None:
+    (home.path / "app.py").write_text(SLEEPER)
+    look = home.path / "look"
+    look.write_text(f"#!{sys.executable} -IS\n{LOOK}")
+    look.chmod(0o755)
+    with (home.path / "stranger").open("w") as stranger:
+        att = launch(*MODULE, code=pack(home.path / "first.pyz"), pass_fds=(stranger.fileno(),))
+    att.wait_for("healthy")
+    for life in ("before", "after"):
+        att.get(f"/spawn/{life}{look}")
+        eventually_sync((home.path / f"seen.{life}").exists)
+        assert (home.path / f"seen.{life}").read_text() == "0 1 2"
+        att.get(f"/replace{home.path}/first.pyz")
+        att.wait_for("replaced")
 
 
 def test_nothing_of_the_app_is_lost_or_doubled_over_ten_changes_of_code(home: Home, launch: Launch) -> None:
