@@ -23,7 +23,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
 
 
 def test_every_operation_is_named_and_no_other() -> None:
-    named = set(re.findall(r"`(\w+(?:\.\w+)+|health)`", section("The doors").split("**Page**")[0]))
+    named = set(re.findall(r"`(\w+(?:\.\w+)+|health)`", section("The doors").split("### ")[0]))
     assert named == {operation.name for operation in catalogue()}
 
 

@@ -57,6 +57,8 @@ class Screen:
             if answer.get("next_cursor"):
                 self.note(f"There are more: --cursor {answer['next_cursor']}")
         else:
+            if (name := empty_page_of(answer)) is not None:
+                self.note(f"There are no {label(name)}.")
             self.fields(answer)
 
     def print(self, text: str) -> None:
@@ -223,6 +225,12 @@ def table_of(answer: Mapping[str, Any]) -> str | None:
     lists = [name for name, value in answer.items() if isinstance(value, list)]
     about = {"next_cursor", "previous_cursor", "last_id", "total", *lists}
     return lists[0] if len(lists) == 1 and set(answer) <= about else None
+
+
+def empty_page_of(answer: Mapping[str, Any]) -> str | None:
+    """The name of the one list of a page with more than cursors beside it, when nothing stands in it."""
+    lists = [name for name, value in answer.items() if isinstance(value, list)]
+    return lists[0] if "next_cursor" in answer and len(lists) == 1 and not answer[lists[0]] else None
 
 
 def _is_table(value: Any) -> bool:

@@ -38,7 +38,10 @@ class PathNotFound(InvalidRequest):
 
 class PathOutsideRoots(Forbidden):
     code, title = "path_outside_roots", "The path lies outside of the allowed roots"
-    hint = "Add its parent to `roots` in ATT_HOME/att.toml (or ATT_ROOTS), or move it below one of them."
+    hint = (
+        "Add its parent to `roots` in ATT_HOME/att.toml (or ATT_ROOTS) and start ATT again, "
+        "or move it below one of them."
+    )
 
 
 class PathForbidden(Forbidden):

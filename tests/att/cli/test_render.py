@@ -28,6 +28,13 @@ def test_a_page_is_a_table_and_tells_that_there_is_more() -> None:
     assert shown(page) == "id  rss\na   2.0 KiB\nThere are more: --cursor c2\n"
 
 
+def test_a_page_in_which_nothing_stands_says_so_whatever_else_it_tells() -> None:
+    assert shown({"things": [], "next_cursor": None}) == "There are no things.\n"
+    page = {"last_errors": [], "next_cursor": "c2", "newest_cursor": "c2", "complete": True}
+    assert shown(page).startswith("There are no last errors.\nnext cursor")
+    assert "There are no" not in shown({**page, "last_errors": [{"type": "KeyError"}]})
+
+
 def test_a_table_on_a_terminal_has_colours() -> None:
     text = shown({"things": [{"id": "a", "state": "running"}], "next_cursor": None}, terminal=True)
     assert "\x1b[32mrunning" in text
