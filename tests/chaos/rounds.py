@@ -25,7 +25,7 @@ from tests.support import eventually_sync
 
 INSTALLED = "installed"
 SETTLED = 75.0  # seconds within which a round must have come to its end
-CAUGHT_UP = 20.0
+CAUGHT_UP = 20.0  # seconds within which more comes, while something is missing
 HEARS = 10.0  # seconds within which a log that grows is told of
 PAGE = 10_000
 RUNTIME = f"/projects/{PROJECT}/runtime"
@@ -257,7 +257,7 @@ class Campaign:
 
     def _caught_up(self, written: dict[Stream, Written]) -> None:
         try:
-            eventually_sync(lambda: not self.follower.ledger.behind(written), CAUGHT_UP, every=0.05)
+            _come(self.follower.ledger, written)
         except AssertionError:
             ledger = self.follower.ledger
             raise Broken(
@@ -301,7 +301,7 @@ class Campaign:
         heard = [agent.notices for agent in self.agents]
         for agent, before in zip(self.agents, heard, strict=True):
             try:
-                eventually_sync(lambda a=agent: a.odd or not a.ledger.behind(written), CAUGHT_UP, every=0.05)
+                _come(agent.ledger, written, lambda a=agent: bool(a.odd))
                 eventually_sync(lambda a=agent, n=before: a.odd or a.notices > n, HEARS, every=0.05)
             except AssertionError:
                 told = f"{agent.ledger.behind(written)}, {agent.notices - before} notices, answers {agent.answers}"
@@ -358,3 +358,9 @@ def evidence(campaign: Campaign) -> str:
         ]
     parts += ["launcher's output:", *house.out.read_text(errors="replace").splitlines()[-40:]]
     return "\n".join(parts)
+
+
+def _come(ledger: Ledger, written: dict[Stream, Written], enough: Callable[[], bool] = lambda: False) -> None:
+    """Returns when all has come, however long that takes on a busy machine; AssertionError when no more comes."""
+    while ledger.behind(written) and not enough():
+        eventually_sync(lambda had=ledger.lines: ledger.lines > had or enough(), CAUGHT_UP, every=0.05)

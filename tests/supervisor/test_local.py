@@ -233,6 +233,7 @@ async def test_a_living_run_cannot_be_forgotten_and_no_run_is_made_twice() -> No
 @story
 async def test_a_process_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     async with a_keeper() as (keeper, _):
+        gc.collect()  # what other tests have dropped
         before = descriptors()
         with pytest.raises(CommandNotFound) as missing:
             await keeper.spawn(order("surely-not-there", run_id="one"))
