@@ -51,6 +51,13 @@ class Here(Type):
         return str(Path.cwd() / Path(str(value)).expanduser())
 
 
+class HereOrName(Here):
+    """A path that says so by how it begins, as no name of a commit does (`.`, `../att`, `~/att`); all else is left as it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value, param, ctx) if str(value).startswith((".", "~")) else str(value)
+
+
 class Moment(Type):
     """A time; without a zone it is the time of this machine."""
 
@@ -78,8 +85,11 @@ def type_for(found: Shape, info: FieldInfo) -> Type:
     if found.kind is enum.Enum:
         return click.Choice(found.choices)
     extra = info.json_schema_extra
-    if isinstance(extra, dict) and extra.get("format") == "path":
+    told = extra.get("format") if isinstance(extra, dict) else None
+    if told == "path":
         return _TYPES[Path]
+    if told == "path-or-name":
+        return HereOrName()
     return _TYPES[found.kind]
 
 

@@ -43,11 +43,13 @@ class StageRelease(_Ask):
         max_length=4096,
         description="Absolute path of ATT's source on the daemon's machine, or a commit, branch or tag of its repository.",
         examples=["main"],
+        json_schema_extra={"format": "path-or-name"},
     )
     repository: str | None = Field(
         default=None,
         max_length=4096,
         description="Path of the clone that the commit is taken from; else the one that ATT itself came from.",
+        json_schema_extra={"format": "path"},
     )
 
 

@@ -22,6 +22,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 FORMATS = {
     "date-time": st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
     "path": st.text(TEXT, max_size=LONGEST),
+    "path-or-name": st.text(TEXT, min_size=1, max_size=LONGEST),
 }
 
 
