@@ -297,6 +297,7 @@ class Deploys:
             watch = await self._watch(flow, artefact_id)
             await self._watching.end_all(but=flow.input.get("of"))
             await self._runtime.switch.to(flow.project_id, artefact_id, flow.call, trial, watch)
+        flow.report(f"{artefact_id} runs")
 
     async def _watch(self, flow: Flow, artefact_id: str) -> Promoted | None:
         """What is to be noted with the switch, when the version is to be looked after. One that was gone back to is not: it was
