@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,16 +26,17 @@ from att.mcp.offer import METADATA, PATH
 from att.problems import Problem, Unauthorized
 
 KEY = "att"
+ROOMS: ContextVar[Rooms | None] = ContextVar("rooms", default=None)
+"""Of tools, that the address of the request names; None: all. What answers a request works in its context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent one request, and for which tools. `credential` tells two tokens apart and is no secret."""
+    """Who sent one request. `credential` tells two tokens apart and is no secret."""
 
     caller: Caller
     request_id: str
     credential: str
-    rooms: Rooms | None = None  # of tools, that the address names; None: all
 
     @property
     def call(self) -> Call:
@@ -59,7 +61,9 @@ class Doorkeeper:
     def admit(self, request: web.Request) -> Callable[[], Mapping[str, Any]]:
         """What makes the additions to the scope, with words of the SDK. `Unauthorized` for whom is not known;
         `UnknownRoom` for an address that names one that there is not."""
-        return partial(_scope, self.ask(request))
+        found = self.ask(request)
+        ROOMS.set(chosen(request.rel_url.raw_query_string, self._rooms))
+        return partial(_scope, found)
 
     def still(self, request: web.Request) -> bool:
         """Whether who sent this request a while ago may still speak."""
@@ -79,8 +83,7 @@ class Doorkeeper:
         kind = "token" if "Authorization" in headers else "session"
         secret = given.partition(" ")[2].strip() if kind == "token" else given
         digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-        rooms = chosen(request.rel_url.raw_query_string, self._rooms)
-        return Visitor(caller, request[REQUEST_ID], f"{kind}:{digest}", rooms)
+        return Visitor(caller, request[REQUEST_ID], f"{kind}:{digest}")
 
 
 def _scope(found: Visitor) -> Mapping[str, Any]:

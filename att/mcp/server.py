@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server.caching import CacheHint
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.session import ServerSession
@@ -28,8 +28,8 @@ from mcp.shared.exceptions import MCPError
 from att.access import Caller as Who
 from att.event.log import EventLog
 from att.mcp import prompts
-from att.mcp.chosen import Rooms, instructions
-from att.mcp.doorkeeper import Visitor, visitor
+from att.mcp.chosen import instructions
+from att.mcp.doorkeeper import ROOMS, Visitor, visitor
 from att.mcp.names import Spelling
 from att.mcp.notify import LIST, Notifier
 from att.mcp.progress import Report
@@ -41,8 +41,6 @@ from att.problems import Problem
 Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]
 _MOST_COMPLETIONS = 100
-_GREETINGS = ("initialize", "server/discover")
-_ROOMS = "att rooms"
 _MOST_SUBSCRIPTIONS = 1000  # of one client
 _TOO_MANY = f"At most {_MOST_SUBSCRIPTIONS} resources can be listened to at once."
 
@@ -68,7 +66,7 @@ class AttServer(Server[Any]):
             },
             get_tool_input_schema=self._schema_of,
         )
-        self.middleware[:] = [self._introduced]  # and no tracing, which has no exporter
+        self.middleware.clear()  # tracing without an exporter
         self._surface = surface
         self._caller = caller
         self._spelling = spelling
@@ -88,6 +86,7 @@ class AttServer(Server[Any]):
             ("prompts/list", types.PaginatedRequestParams, self._list_prompts),
             ("prompts/get", types.GetPromptRequestParams, self._get_prompt),
             ("completion/complete", types.CompleteRequestParams, self._complete),
+            ("server/discover", types.RequestParams, self._discovered),
         )
         for method, kind, answer in handlers:
             self.add_request_handler(method, kind, answer)
@@ -101,17 +100,12 @@ class AttServer(Server[Any]):
         self, notification_options: NotificationOptions | None = None, *args: Any, **named: Any
     ) -> InitializationOptions:
         told = notification_options or NotificationOptions(resources_changed=True)
-        return super().create_initialization_options(told, *args, **named)
+        options = super().create_initialization_options(told, *args, **named)
+        return options.model_copy(update={"instructions": instructions(self._spelling, ROOMS.get())})
 
-    async def _introduced(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """A session keeps the rooms that it was opened with; who chose some is told which."""
-        result = await call_next(ctx)
-        if ctx.method in _GREETINGS:
-            rooms = visitor(ctx.request).rooms
-            ctx.session._connection.state[_ROOMS] = rooms
-            if rooms is not None and isinstance(result, dict):
-                return {**result, "instructions": instructions(self._spelling, rooms)}
-        return result
+    async def _discovered(self, ctx: Context, params: types.RequestParams | None) -> types.DiscoverResult:
+        found = await self._handle_discover(ctx, params)
+        return found.model_copy(update={"instructions": instructions(self._spelling, ROOMS.get())})
 
     def _schema_of(self, name: str) -> Json | None:
         return self._schemas.get(name)
@@ -119,11 +113,11 @@ class AttServer(Server[Any]):
     # -- tools
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> Json:
-        allowed = self._surface.allowed(visitor(ctx.request).caller.scopes, _rooms(ctx))
+        allowed = self._surface.allowed(visitor(ctx.request).caller.scopes, ROOMS.get())
         return {"resultType": "complete", "tools": [self._wire[tool.operation.name] for tool in allowed]}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Json:
-        name = self._surface.meant(params.name, _rooms(ctx))
+        name = self._surface.meant(params.name, ROOMS.get())
         if name is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
         reporter = _Reporter(ctx) if (ctx.meta or {}).get("progress_token") is not None else None
@@ -205,7 +199,7 @@ class AttServer(Server[Any]):
             raise MCPError(
                 types.INVALID_PARAMS, f"The prompt needs {', '.join(missing)}.", {"missing": missing}
             )
-        text = prompts.text(prompt, given, self._spelling, self._surface.of(_rooms(ctx)))
+        text = prompts.text(prompt, given, self._spelling, self._surface.of(ROOMS.get()))
         message = {"role": "user", "content": {"type": "text", "text": text}}
         return {"resultType": "complete", "description": prompt.about, "messages": [message]}
 
@@ -264,12 +258,6 @@ class _Listen:
             return await self._streams(ctx, params.model_copy(update={"notifications": honoured}))
         finally:
             end()
-
-
-def _rooms(ctx: Context) -> Rooms | None:
-    """Those that the session was opened with; those of the request when it stands alone."""
-    found: Rooms | None = ctx.session._connection.state.get(_ROOMS, visitor(ctx.request).rooms)
-    return found
 
 
 def _session_of(ctx: Context) -> str | None:

@@ -86,15 +86,20 @@ def test_only_tools_of_the_chosen_rooms_are_offered_and_called(tmp_path: Path, m
 
 
 @on_a_loop
-async def test_a_session_keeps_the_rooms_that_it_was_opened_with(tmp_path: Path) -> None:
+async def test_each_request_names_the_rooms_by_its_address(tmp_path: Path) -> None:
     async with house(tmp_path) as there, there.raw() as http:
         async with http.post("/mcp?rooms=work", json=INITIALIZE, headers=heads()) as answer:
             assert "chosen: work." in told(await answer.text())["result"]["instructions"]
             mine = heads(Mcp_Session_Id=answer.headers["Mcp-Session-Id"])
-        for address in ("/mcp", "/mcp?rooms=project", "/mcp?rooms=work"):
+        every = {"mcp", "project", "work"}
+        for address, rooms in (
+            ("/mcp", every),
+            ("/mcp?rooms=project", {"project"}),
+            ("/mcp?rooms=work", {"work"}),
+        ):
             async with http.post(address, json=message("tools/list"), headers=mine) as answer:
                 tools = told(await answer.text())["result"]["tools"]
-            assert rooms_of(tool["name"].removeprefix("att_").replace("_", ".") for tool in tools) == {"work"}
+            assert rooms_of(tool["name"].removeprefix("att_").replace("_", ".") for tool in tools) == rooms
 
 
 @on_a_loop
