@@ -260,7 +260,7 @@ assert os.listdir("/proc/self/fd") == descriptors
 def test_a_directory_of_our_own_that_cannot_be_entered_again_is_not_left(tmp_path: Path, own: str) -> None:
     """Such as the home of the user who started the launcher as another one."""
     root = Path(__file__).resolve().parents[3]
-    words = [sys.executable, "-c", ELSEWHERE, str(root), str(tmp_path / "own"), own]
+    words = [sys.executable, "-I", "-S", "-c", ELSEWHERE, str(root), str(tmp_path / "own"), own]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
 
