@@ -35,4 +35,4 @@ def test_nothing_is_lost_doubled_or_refused_in_a_few_rounds(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_nothing_is_lost_doubled_or_refused_in_many_rounds(tmp_path: Path) -> None:
-    play(tmp_path, PACE, seed=int.from_bytes(os.urandom(2), "big"), rounds=12)
+    play(tmp_path, PACE, seed=int.from_bytes(os.urandom(2), "big"), rounds=8, rate=2500)
