@@ -31,7 +31,8 @@ def test_signals_are_taken_in_the_order_in_which_they_came(poller: Poller) -> No
 
 def test_a_signal_that_was_blocked_is_heard(poller: Poller) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # to no thread that another test has left, which would die of it
+    # To this thread: one that another test has left does not block it, and would die of it with the whole process.
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
     heard: list[int] = []
     poller.on_signals([signal.SIGUSR1], heard.append)
     poller.once()
