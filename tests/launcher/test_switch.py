@@ -136,11 +136,11 @@ def test_one_that_dies_when_it_is_made_the_active_one_is_rolled_back(home: Home,
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("behaviour", [{"deaf": True}, {"late": 1.0}])
+@pytest.mark.parametrize("behaviour", [{"deaf": True}, {"late": 3.0}])
 def test_a_standby_killed_or_stopped_from_outside_is_no_verdict(
     home: Home, launch: Launch, number: int, behaviour: dict[str, object]
 ) -> None:
-    att = launch("--start", "1.5")
+    att = launch("--start", "4")
     att.wait_for("healthy")
     stage(att, home, "r1", **behaviour)
     att.get("/say/switch/r1")
