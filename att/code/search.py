@@ -100,16 +100,7 @@ class _Search:
         """Whether ripgrep may pass over what git does not."""
         if await asyncio.to_thread(self._excludes_oddly):
             return True
-        left = max(0.001, self._deadline(0.0) - time.monotonic())
-        words = sweep.ask_odd_rules(self._start, threads=threads)
-        ended = await run(
-            ["/bin/sh", "-c", _BOUNDED, "sh", str(_searcher()), *words],
-            cwd=self._folder,
-            env={"LC_ALL": "C.UTF-8", **marks()},
-            timeout=left,
-            limit=_ANSWER,
-            keep=True,
-        )
+        ended = await self._ended(sweep.ask_odd_rules(self._start, threads=threads), 0.0)
         return bool(ended.out) or ended.code not in (0, 1)
 
     def _excludes_oddly(self) -> bool:
@@ -161,9 +152,10 @@ class _Search:
             else:
                 yield descriptor, path
 
-    async def _run(self, words: list[str], late: float, descriptors: tuple[int, ...] = ()) -> Ended:
+    async def _ended(self, words: list[str], late: float, descriptors: tuple[int, ...] = ()) -> Ended:
+        """ripgrep at its end, which may be that of the time."""
         left = max(0.001, self._deadline(late) - time.monotonic())
-        ended = await run(
+        return await run(
             ["/bin/sh", "-c", _BOUNDED, "sh", str(_searcher()), *words],
             cwd=self._folder,
             env={"LC_ALL": "C.UTF-8", **marks()},
@@ -172,6 +164,9 @@ class _Search:
             pass_fds=descriptors,
             keep=True,
         )
+
+    async def _run(self, words: list[str], late: float, descriptors: tuple[int, ...] = ()) -> Ended:
+        ended = await self._ended(words, late, descriptors)
         if ended.late:
             self._reason = "timeout"
         elif ended.overflowed:
